@@ -1,0 +1,70 @@
+"""Where jobs run: the contract of a pool, and the pool that is this very process (tests, debugging)."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import Protocol
+
+from cluster.errors import BadEnvironment
+from cluster.events import Listener
+from cluster.job import Job
+from cluster.worker import Ended, LeaseRef, execute
+
+
+class Pool(Protocol):
+    """A place where solo jobs run. The scheduler calls it from one thread."""
+
+    def check(self, job: Job) -> None:
+        """Raise BadEnvironment for a job that could never run here."""
+        ...
+
+    def has_room(self, job: Job) -> bool:
+        """Whether `start(job)` would begin at once."""
+        ...
+
+    def start(self, job: Job, lease: LeaseRef | None) -> None:
+        """Begin a job."""
+        ...
+
+    def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
+        """Pass on what running jobs tell; return those that ended, after at most about `timeout_s`."""
+        ...
+
+    def stop(self) -> None:
+        """Ask running jobs to save and leave."""
+        ...
+
+    def close(self) -> None:
+        """End what still runs and give everything back."""
+        ...
+
+
+class InlinePool:
+    """One job at a time, in this process: the same path as on a cluster, and a debugger works in it."""
+
+    def __init__(self, store_url: str) -> None:
+        self._url = store_url
+        self._queue: deque[tuple[Job, LeaseRef | None]] = deque()
+        self._stopping = False
+
+    def check(self, job: Job) -> None:
+        if job.resources.gpus > 0 and not job.resources.gpu_optional:
+            raise BadEnvironment(job.name, "needs a GPU, and the inline pool uses none", "use --pool ray")
+
+    def has_room(self, job: Job) -> bool:
+        return not self._queue
+
+    def start(self, job: Job, lease: LeaseRef | None) -> None:
+        self._queue.append((job, lease))
+
+    def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
+        if not self._queue:
+            return []
+        job, lease = self._queue.popleft()
+        return [execute(job, self._url, lease, emit, stop=lambda: self._stopping)]
+
+    def stop(self) -> None:
+        self._stopping = True
+
+    def close(self) -> None:
+        self._queue.clear()

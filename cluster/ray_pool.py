@@ -1,0 +1,283 @@
+"""Solo jobs on a Ray cluster: warm actors on CPU and GPU fractions. The one place that imports ray to place work.
+
+An actor reserves what a job asks for, keeps torch loaded between jobs, and makes room when a job of another shape waits.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TextIO
+
+from cluster.errors import BadEnvironment, Problem, StageFailed
+from cluster.events import Event, Listener
+from cluster.job import Job, Resources
+from cluster.worker import Ended, LeaseRef, execute
+
+GOODBYE_S = 30.0  # how long running jobs may take to save when everything stops
+CONNECT_S = 60.0
+MAX_JOBS_PER_ACTOR = 200  # then a fresh process: whatever a library leaks is given back
+
+
+def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = False) -> None:
+    """Join the Ray cluster at `address`, or start one on this machine (token auth, loopback only).
+
+    Raises BadEnvironment when the address does not answer. A cluster that asks for a token finds it where Ray looks:
+    RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a worker without GPUs keeps the caller's CUDA settings
+    if address is None:
+        _own_token()
+        os.environ.pop("RAY_ADDRESS", None)  # a stray variable must not lead us into somebody's cluster
+    import ray
+
+    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
+    try:
+        if address is None:
+            ray.init(num_cpus=cpus, include_dashboard=dashboard, dashboard_host="127.0.0.1", **quiet)
+        else:
+            _answers(address)
+            ray.init(address=address, **quiet)
+    except Problem:
+        raise
+    except Exception as error:
+        remedy = "is it running (`ray status`), and do RAY_AUTH_MODE and the token match?" if address else "see `w2s doctor`"
+        raise BadEnvironment(f"Ray at {address or 'this machine'}", f"could not be reached or started: {_first(error)}", remedy) from None
+
+
+def disconnect() -> None:
+    """Leave the cluster; one of our own ends with us."""
+    import ray
+
+    ray.shutdown()
+
+
+def _own_token() -> None:
+    """Token auth for a cluster of our own: a fresh token in a file only we can read, for this process tree alone."""
+    folder = Path(tempfile.mkdtemp(prefix="w2s-ray-"))  # mkdtemp gives 0700
+    token = folder / "token"
+    descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(secrets.token_hex(32))
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+
+
+def _answers(address: str) -> None:
+    """A quick knock before Ray's own long wait: `ray.init` on a dead address takes minutes to say so."""
+    import socket
+
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address == "auto" or not port.isdigit():
+        return
+    try:
+        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
+            pass
+    except OSError as error:
+        raise BadEnvironment(f"Ray at {address}", f"does not answer: {error.strerror or error}", "check the address and `ray status`") from None
+
+
+def _first(error: BaseException) -> str:
+    return str(error).strip().split("\n")[0]
+
+
+class SoloWorker:
+    """The actor: one job at a time in its own thread, while a second thread answers for it."""
+
+    def __init__(self, cpus: float, preload: Sequence[str]) -> None:
+        os.environ["OMP_NUM_THREADS"] = str(max(1, int(cpus)))
+        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+        self._events: list[Event] = []
+        self._stop = False
+        self._preload = tuple(preload)
+
+    def warm(self) -> int:
+        """Load what jobs will import. Returns the process id."""
+        import importlib
+
+        for name in self._preload:
+            importlib.import_module(name)
+        return os.getpid()
+
+    def run(self, job: Job, store_url: str, lease: LeaseRef | None, device: str) -> Ended:
+        return execute(
+            job, store_url, lease, self._events.append, stop=lambda: self._stop, device=device, capture=_capture_descriptors
+        )
+
+    def events(self) -> list[Event]:
+        """What was told since the last call."""
+        told, self._events[:] = list(self._events), []
+        return told
+
+    def stop(self) -> None:
+        self._stop = True
+
+
+@contextlib.contextmanager
+def _capture_descriptors(log: TextIO) -> Iterator[None]:
+    """Everything the process prints goes to the job's log, from C libraries too: the actor runs one job at a time."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
+    try:
+        for descriptor, _ in saved:
+            os.dup2(log.fileno(), descriptor)
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            yield
+    finally:
+        for descriptor, copy in saved:
+            os.dup2(copy, descriptor)
+            os.close(copy)
+
+
+@dataclass
+class _Slot:
+    actor: Any
+    shape: Resources
+    jobs_done: int = 0
+    job: Job | None = None
+    result: Any = None  # the reference of the running job
+    told: Any = None  # the reference of the pending events() call
+
+
+@dataclass
+class RayPool:
+    """Solo jobs on the Ray cluster this process is connected to (see `connect`).
+
+    `preload` names modules that each actor imports once. The store must be reachable by every node under the same URL.
+    """
+
+    store_url: str
+    preload: Sequence[str] = ()
+    _slots: list[_Slot] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        import ray
+
+        self._ray = ray
+        self._total = ray.cluster_resources()
+        self._largest = _largest_node(ray)
+
+    def shape(self, job: Job) -> Resources:
+        """What the job reserves on this cluster: no GPU where there is none and the job can do without."""
+        wanted = job.resources
+        gpus = 0.0 if self._total.get("GPU", 0) == 0 and wanted.gpu_optional else wanted.gpus
+        return Resources(wanted.cpus, gpus, wanted.gpu_optional)
+
+    def check(self, job: Job) -> None:
+        shape = self.shape(job)
+        for noun, asked, there in (("CPUs", shape.cpus, self._largest[0]), ("GPUs", shape.gpus, self._largest[1])):
+            if asked > there:
+                raise BadEnvironment(
+                    job.name, f"asks for {asked:g} {noun}, and the largest node has {there:g}", "lower it under machines, or use larger nodes"
+                )
+
+    def has_room(self, job: Job) -> bool:
+        return self._idle(self.shape(job)) is not None or self._fits_beside(self.shape(job))
+
+    def start(self, job: Job, lease: LeaseRef | None) -> None:
+        shape = self.shape(job)
+        slot = self._idle(shape) or self._new(shape)
+        slot.job = job
+        slot.result = slot.actor.run.remote(job, self.store_url, lease, "cuda" if shape.gpus > 0 else "cpu")
+
+    def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
+        busy = [slot for slot in self._slots if slot.job is not None]
+        if not busy:
+            time.sleep(timeout_s)
+            return []
+        done, _ = self._ray.wait([slot.result for slot in busy], num_returns=1, timeout=timeout_s)
+        finished = set(done)
+        if done:  # more may have ended in the same moment
+            finished |= set(self._ray.wait([slot.result for slot in busy], num_returns=len(busy), timeout=0)[0])
+        for slot in busy:
+            self._listen(slot, emit, last=slot.result in finished)
+        return [self._collect(slot) for slot in busy if slot.result in finished]
+
+    def stop(self) -> None:
+        for slot in self._slots:
+            if slot.job is not None:
+                slot.actor.stop.remote()
+
+    def close(self) -> None:
+        running = [slot.result for slot in self._slots if slot.job is not None]
+        if running:
+            self.stop()
+            self._ray.wait(running, num_returns=len(running), timeout=GOODBYE_S)
+        for slot in list(self._slots):
+            self._drop(slot)
+
+    def _idle(self, shape: Resources) -> _Slot | None:
+        return next((slot for slot in self._slots if slot.job is None and slot.shape == shape), None)
+
+    def _fits_beside(self, shape: Resources) -> bool:
+        """Whether a new actor fits, idle actors of other shapes making room."""
+        busy = [slot.shape for slot in self._slots if slot.job is not None]
+        cpus = self._total.get("CPU", 0) - sum(other.cpus for other in busy)
+        gpus = self._total.get("GPU", 0) - sum(other.gpus for other in busy)
+        return shape.cpus <= cpus + 1e-9 and shape.gpus <= gpus + 1e-9
+
+    def _new(self, shape: Resources) -> _Slot:
+        for slot in [slot for slot in self._slots if slot.job is None]:
+            free_cpus = self._total.get("CPU", 0) - sum(other.shape.cpus for other in self._slots)
+            free_gpus = self._total.get("GPU", 0) - sum(other.shape.gpus for other in self._slots)
+            if shape.cpus <= free_cpus + 1e-9 and shape.gpus <= free_gpus + 1e-9:
+                break
+            self._drop(slot)
+        remote = self._ray.remote(SoloWorker)
+        # two threads: one works, the other answers events() and stop()
+        actor = remote.options(num_cpus=shape.cpus, num_gpus=shape.gpus, max_concurrency=3).remote(shape.cpus, list(self.preload))
+        actor.warm.remote()
+        slot = _Slot(actor, shape)
+        self._slots.append(slot)
+        return slot
+
+    def _drop(self, slot: _Slot) -> None:
+        self._slots.remove(slot)
+        with contextlib.suppress(Exception):  # already dead
+            self._ray.kill(slot.actor)
+
+    def _listen(self, slot: _Slot, emit: Listener, *, last: bool) -> None:
+        """Pass on an actor's events without ever waiting on a slow one, except when it has just finished."""
+        if slot.told is None:
+            slot.told = slot.actor.events.remote()
+        ready, _ = self._ray.wait([slot.told], timeout=5.0 if last else 0)
+        if not ready:
+            return
+        with contextlib.suppress(self._ray.exceptions.RayError):  # a dead actor tells nothing; its result says it died
+            for event in self._ray.get(slot.told):
+                emit(event)
+        slot.told = None
+        if last:
+            with contextlib.suppress(self._ray.exceptions.RayError):
+                for event in self._ray.get(slot.actor.events.remote(), timeout=5.0):
+                    emit(event)
+
+    def _collect(self, slot: _Slot) -> Ended:
+        job = slot.job
+        assert job is not None
+        slot.job, slot.told = None, None
+        slot.jobs_done += 1
+        try:
+            ended: Ended = self._ray.get(slot.result)
+        except self._ray.exceptions.RayError as error:
+            self._drop(slot)
+            problem = StageFailed(job.name, f"its worker died: {_first(error)}", "often out of memory; the log has its last words")
+            return Ended(job.key, "failed", error=problem.record(), died=True)
+        if slot.jobs_done >= MAX_JOBS_PER_ACTOR:
+            self._drop(slot)
+        return ended
+
+
+def _largest_node(ray: Any) -> tuple[float, float]:
+    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    return max((n.get("CPU", 0.0) for n in nodes), default=0.0), max((n.get("GPU", 0.0) for n in nodes), default=0.0)

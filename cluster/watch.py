@@ -1,0 +1,60 @@
+"""How a running job is watched: curves into TensorBoard event files and to whoever listens, on rank 0."""
+
+from __future__ import annotations
+
+import re
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from cluster.events import Event, Listener
+
+PROGRESS_EVERY_S = 0.25  # a display needs no more, and each event may cross a network
+
+
+class FileWatch:
+    """Writes scalars under `root/<slug of name>-<key[:8]>` and passes every happening on.
+
+    A resumed job writes into the same folder; points beyond the step it resumes from are hidden by TensorBoard (purge).
+    """
+
+    def __init__(self, key: str, name: str, root: Path, emit: Listener) -> None:
+        self._key, self._emit = key, emit
+        self._folder = root / f"{slug(name)}-{key[:8]}"
+        self._writer: Any = None
+        self._told = 0.0
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """One point of a curve."""
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: a second, so only when needed
+
+            self._writer = SummaryWriter(str(self._folder), purge_step=step)  # type: ignore[no-untyped-call]
+        self._writer.add_scalar(name, value, step)
+        self._emit(Event("scalar", self._key, {"name": name, "value": float(value), "step": int(step)}))
+
+    def progress(self, done: float, total: float, unit: str = "step") -> None:
+        """How far the job is; told at most four times a second, the end always."""
+        now = time.monotonic()
+        if now - self._told >= PROGRESS_EVERY_S or done >= total:
+            self._told = now
+            self._emit(Event("progress", self._key, {"done": done, "total": total, "unit": unit}))
+
+    def note(self, text: str) -> None:
+        """One line for the user, also in the job's log."""
+        print(text, flush=True)  # noqa: T201 - stdout is the job's log here
+        self._emit(Event("note", self._key, {"text": text}))
+
+    def __enter__(self) -> FileWatch:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if self._writer is not None:
+            self._writer.close()
+
+
+def slug(text: str) -> str:
+    """A name safe as one path part, at most 100 characters; slashes stay folders."""
+    parts = [re.sub(r"[^A-Za-z0-9._=+-]+", "-", part).strip("-.")[:100] for part in text.split("/")]
+    return "/".join(part for part in parts if part)

@@ -1,0 +1,42 @@
+"""What tests share: a clean environment, small recipes on toy data, and a store of their own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["TOKENIZERS_PARALLELISM"] = "false"
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+
+
+@pytest.fixture
+def store_url(tmp_path: Path) -> str:
+    return str(tmp_path / "store")
+
+
+def toy_recipe(**changes: Any) -> dict[str, Any]:
+    """The smallest whole experiment: toy sentences, a tiny BERT supervised by a smaller one. Seconds on one core."""
+    learner = {"optim": {"lr": 3e-3}, "epochs": 1, "batch": 16, "max_tokens": 64}
+    recipe: dict[str, Any] = {
+        "name": "toy",
+        "task": {"kind": "toy", "size": 240, "n_test": 60},
+        "weak": {"model": {"source": "tiny:bert", "width": 8, "depth": 1}, "evaluate": "never", **learner},
+        "strong": {"model": {"source": "tiny:bert", "width": 32, "depth": 2}, **learner},
+        "method": {"kind": "confidence", "members": 2},
+        "baselines": [{"kind": "naive", "members": 2}],
+        "seeds": [0],
+    }
+    for path, value in changes.items():
+        place: Any = recipe
+        *steps, last = path.split("__")
+        for step in steps:
+            place = place.setdefault(step, {})
+        place[last] = value
+    return recipe

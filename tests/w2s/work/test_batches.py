@@ -1,0 +1,67 @@
+"""Every row once an epoch, in an order that only seed, epoch and lengths decide."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from w2s.work.batches import by_length, epoch_batches, micro_batches, schedule
+
+lengths_lists = st.lists(st.integers(1, 80), min_size=1, max_size=120)
+
+
+@given(lengths_lists, st.integers(1, 40), st.booleans(), st.integers(0, 5))
+def test_every_row_once_and_no_batch_too_large(lengths: list[int], batch: int, bucket: bool, seed: int) -> None:
+    batches = epoch_batches(lengths, seed, 0, batch=batch, batch_tokens=None, bucket=bucket)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert all(1 <= len(rows) <= batch for rows in batches)
+    assert sum(len(rows) < batch for rows in batches) <= 1
+
+
+@given(lengths_lists, st.integers(1, 400), st.booleans())
+def test_a_token_budget_is_kept(lengths: list[int], budget: int, bucket: bool) -> None:
+    batches = epoch_batches(lengths, 0, 0, batch=1, batch_tokens=budget, bucket=bucket)
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    for rows in batches:
+        assert len(rows) == 1 or len(rows) * max(lengths[i] for i in rows) <= budget
+
+
+def test_epochs_and_seeds_differ_and_repeat() -> None:
+    lengths = list(range(1, 200))
+
+    def order(seed: int, epoch: int) -> list[int]:
+        return np.concatenate(epoch_batches(lengths, seed, epoch, batch=8, batch_tokens=None, bucket=True)).tolist()
+
+    assert order(0, 0) == order(0, 0)
+    assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
+
+
+def test_buckets_pad_less() -> None:
+    lengths = np.random.default_rng(0).integers(1, 100, size=512).tolist()
+
+    def padding(bucket: bool) -> int:
+        batches = epoch_batches(lengths, 0, 0, batch=16, batch_tokens=None, bucket=bucket)
+        return sum(len(rows) * max(lengths[i] for i in rows) for rows in batches) - sum(lengths)
+
+    assert padding(True) < 0.25 * padding(False)
+
+
+def test_a_fraction_of_an_epoch_is_a_share_of_its_batches() -> None:
+    steps, ends = schedule([5] * 100, 0, 1.5, batch=10, batch_tokens=None, bucket=False)
+    assert (len(steps), ends) == (15, [10, 15])
+
+
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 40))
+def test_micro_batches_cover_the_step(lengths: list[int], micro: int) -> None:
+    rows = np.arange(len(lengths))
+    pieces = list(micro_batches(rows, lengths, micro))
+    assert sorted(np.concatenate(pieces).tolist()) == rows.tolist()
+    assert all(len(piece) <= micro for piece in pieces)
+
+
+@given(lengths_lists, st.integers(1, 300))
+def test_prediction_covers_every_row_within_its_budget(lengths: list[int], budget: int) -> None:
+    batches = list(by_length(lengths, budget))
+    assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
+    assert all(len(rows) == 1 or len(rows) * max(lengths[i] for i in rows) <= budget for rows in batches)

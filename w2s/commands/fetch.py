@@ -1,0 +1,46 @@
+"""`w2s fetch`: bring data and models from their registries into the cache, before a run or before leaving the network."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from w2s import bridge, registry
+from w2s.assets import model_folder, static_files
+from w2s.commands import show
+from w2s.learner import ModelRef
+from w2s.load import load
+from w2s.recipe import Recipe
+from w2s.stages import Rows, Stage
+
+
+def fetch(reference: str, overrides: Sequence[str], *, as_json: bool) -> None:
+    """Fetch everything a recipe needs; prints where it lies."""
+    recipe = load(reference, overrides)
+    console = show.console(err=True)
+    found: list[dict[str, str]] = []
+    for what, place in ensure(recipe, recipe.graph().values(), lambda text: console.print(text, markup=False)):
+        found.append({"what": what, "path": place})
+    if as_json:
+        show.as_json(found)
+    else:
+        for item in found:
+            show.console().print(f"{item['what']}: {item['path']}", markup=False)
+
+
+def ensure(recipe: Recipe, stages: Iterable[Stage], tell: Any) -> Iterable[tuple[str, str]]:
+    """Fetch what these stages need (nothing if it is there). Yields what and where. Raises BadInput or BadEnvironment."""
+    stages = list(stages)
+    if any(isinstance(stage, Rows) for stage in stages):
+        task = registry.module("tasks", recipe.task.kind)
+        if hasattr(task, "fetch"):
+            tell(f"data of task {recipe.task.kind} ...")
+            yield f"task {recipe.task.kind}", str(task.fetch(recipe.task))
+    for model in dict.fromkeys(learner.model for learner in bridge.models(stages)):
+        if model.form != "tiny":
+            tell(f"model {model.source} ...")
+            yield model.source, ", ".join(str(path) for path in _place(model))
+
+
+def _place(model: ModelRef) -> Sequence[object]:
+    return static_files(model) if model.form == "static" else [model_folder(model)]

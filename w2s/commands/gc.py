@@ -1,0 +1,24 @@
+"""`w2s gc`: keep what the named recipes reach, delete the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from cluster.store import Store
+from w2s.commands import show
+from w2s.load import load
+
+
+def gc(references: Sequence[str], store_url: str, *, dry_run: bool, as_json: bool) -> None:
+    """Delete results (and old scratch) that no named recipe reaches. Live leases protect what runs."""
+    keep = {key for reference in references for key in load(reference).graph()}
+    report = Store.open(store_url, create=False).gc(keep, dry_run=dry_run)
+    if as_json:
+        show.as_json({"dry_run": dry_run, **vars(report)})
+        return
+    verb = "would delete" if dry_run else "deleted"
+    show.console().print(
+        f"{verb} {len(report.results)} results and {len(report.scratch)} scratch folders, {report.bytes_freed / 1e6:,.1f} MB; "
+        f"{len(keep)} stages of {len(references)} recipes are kept",
+        markup=False,
+    )

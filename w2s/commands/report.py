@@ -1,0 +1,45 @@
+"""`w2s report`: the table of a recipe, from what the store holds."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from cluster.store import Store
+from w2s.commands import show
+from w2s.load import load
+from w2s.recipe import Recipe
+
+
+def report(reference: str, overrides: Sequence[str], store_url: str, form: str) -> None:
+    """Print a recipe's report as a terminal table, markdown, CSV or JSON."""
+    from w2s.report import render
+
+    recipe = load(reference, overrides)
+    value = make(recipe, Store.open(store_url, create=False))
+    if form == "table":
+        render.terminal(value, show.console())
+    else:
+        sys.stdout.write({"md": render.markdown, "csv": render.csv, "json": render.json}[form](value))
+
+
+def make(recipe: Recipe, store: Store) -> Any:
+    """The report of a recipe as a value."""
+    from w2s.report.gather import gather
+    from w2s.report.summary import summarise
+
+    return summarise(gather(recipe, store))
+
+
+def publish(recipe: Recipe, store: Store) -> tuple[Any, Path]:
+    """Write a recipe's report beside the store as markdown, CSV and JSON. Returns the report and its folder."""
+    from w2s.report import render
+
+    value = make(recipe, store)
+    folder = store.reports / recipe.name
+    folder.mkdir(parents=True, exist_ok=True)
+    for suffix, text in (("md", render.markdown(value)), ("csv", render.csv(value)), ("json", render.json(value))):
+        (folder / f"report.{suffix}").write_text(text, encoding="utf-8")
+    return value, folder

@@ -1,0 +1,28 @@
+"""`w2s verify`: every byte of the store against its receipts."""
+
+from __future__ import annotations
+
+from cluster.errors import EXIT_OK, EXIT_STAGE
+from cluster.store import Store
+from w2s.commands import show
+
+
+def verify(store_url: str, *, quarantine: bool, as_json: bool) -> int:
+    """Print what is damaged and what to do. Returns 1 if anything is."""
+    store = Store.open(store_url, create=False)
+    console, progress = show.console(), show.console(err=True)
+    with progress.status("reading the store") as status:
+        damages = store.verify(on_progress=lambda done, total: status.update(f"reading the store: {done}/{total} results"))
+    if as_json:
+        show.as_json([{"key": d.key, "name": d.name, "file": d.file, "problem": d.problem} for d in damages])
+    elif not damages:
+        console.print(f"{sum(1 for _ in store.keys())} results, every file as its receipt says", markup=False)
+    for damage in [] if as_json else damages:
+        console.print(f"{damage.name} [{damage.key[:12]}]: {damage.file} {damage.problem}", markup=False)
+    if damages and quarantine:
+        for key in dict.fromkeys(damage.key for damage in damages):
+            store.quarantine(key)
+        progress.print("moved aside; run the recipe again and these stages (and only these) are made anew", markup=False)
+    elif damages:
+        progress.print("`w2s verify --quarantine` moves them aside; the next run makes these stages again", markup=False)
+    return EXIT_STAGE if damages else EXIT_OK

@@ -1,0 +1,42 @@
+"""Examples with identity: an example's id is a hash of its group and its texts, never its place in a file."""
+
+# N rows, C classes
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Example:
+    """One labelled example.
+
+    `texts` holds one text (a C-class question) or C texts (candidates to choose among, e.g. a preference pair). `label` is
+    the true class, 0 .. C-1. Examples that share a `group` (one question, one premise) never straddle two parts.
+    """
+
+    texts: tuple[str, ...]
+    label: int
+    group: str
+
+    @property
+    def id(self) -> str:
+        """16 hex digits over group and texts."""
+        return example_id(self.group, self.texts)
+
+
+def example_id(group: str, texts: tuple[str, ...]) -> str:
+    """The identity of an example: a hash of group and texts, with lengths so that no two splits collide."""
+    digest = hashlib.sha256()
+    for piece in (group, *texts):
+        raw = piece.encode("utf-8", "surrogatepass")
+        digest.update(len(raw).to_bytes(8, "big"))
+        digest.update(raw)
+    return digest.hexdigest()[:16]
+
+
+def hash_unit(*parts: str | int) -> float:
+    """A number in [0, 1) that depends only on `parts`: how halves are drawn and rows are picked."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()[:7], "big") / 2**56

@@ -1,0 +1,76 @@
+"""Labels with identity: class probabilities by example id, joined by id and never by position."""
+
+# N rows, C classes
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cluster.errors import BadInput
+
+FILE = "labels.parquet"
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class LabelTable:
+    """Class probabilities (and the logits they came from) of N rows, in no meaningful order."""
+
+    ids: tuple[str, ...]
+    probs_NC: Floats
+    logits_NC: Floats
+
+    def __post_init__(self) -> None:
+        shape = (len(self.ids), self.probs_NC.shape[-1])
+        if self.probs_NC.shape != shape or self.logits_NC.shape != shape:
+            raise ValueError(f"{len(self.ids)} ids, probabilities {self.probs_NC.shape}, logits {self.logits_NC.shape}")
+
+    def join(self, wanted: Sequence[str], where: str) -> LabelTable:
+        """These rows, in the order of `wanted`. Labels for other rows are left out.
+
+        Raises BadInput with counts and sample ids when a wanted row has no label, or any id appears twice.
+        """
+        place: dict[str, int] = {}
+        doubled = []
+        for i, row_id in enumerate(self.ids):
+            if row_id in place:
+                doubled.append(row_id)
+            place[row_id] = i
+        missing = [row_id for row_id in wanted if row_id not in place]
+        for fault, ids in (("are labelled twice", doubled), ("have no label", missing)):
+            if ids:
+                raise BadInput(where, f"{len(ids)} of {len(wanted)} rows {fault}, e.g. {', '.join(ids[:3])}", "run `w2s verify`")
+        order = np.array([place[row_id] for row_id in wanted], dtype=np.int64)
+        return LabelTable(tuple(wanted), self.probs_NC[order], self.logits_NC[order])
+
+    def save(self, folder: Path) -> None:
+        """Write `labels.parquet`: id, probs (list of C doubles), logits (list of C doubles)."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns = {"id": list(self.ids), "probs": self.probs_NC.tolist(), "logits": self.logits_NC.tolist()}
+        pq.write_table(pa.table(columns), folder / FILE)
+
+    @classmethod
+    def load(cls, folder: Path) -> LabelTable:
+        """The table in a finished stage's folder."""
+        import pyarrow.parquet as pq
+
+        table = pq.read_table(folder / FILE)
+        probs = np.array(table["probs"].to_pylist(), dtype=np.float64)
+        logits = np.array(table["logits"].to_pylist(), dtype=np.float64)
+        return cls(tuple(table["id"].to_pylist()), probs, logits)
+
+
+def softmax(logits_NC: Floats) -> Floats:
+    """Probabilities of each row, in float64."""
+    shifted = np.asarray(logits_NC, dtype=np.float64)
+    shifted = shifted - shifted.max(axis=-1, keepdims=True)
+    exp = np.exp(shifted)
+    result: Floats = exp / exp.sum(axis=-1, keepdims=True)
+    return result

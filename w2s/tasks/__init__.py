@@ -1,0 +1,1 @@
+"""One file a task: `class Config(TaskConfig)` with its choices, and `examples(config, split)`."""

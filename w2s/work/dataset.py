@@ -1,0 +1,89 @@
+"""A part's rows as token ids and targets, and the padded tensors of a batch."""
+
+# N rows, B rows of a batch, C classes, K candidates per row (1, or C), T tokens
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from w2s.work.model import Tokenizer
+from w2s.work.table import RowTable
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Padded tokens of B x K texts, and B targets (soft class probabilities)."""
+
+    input_ids: Tensor  # [B*K, T]
+    attention_mask: Tensor  # [B*K, T]
+    target_BC: Tensor
+    candidates: int
+
+    @property
+    def rows(self) -> int:
+        return len(self.target_BC)
+
+    def to(self, device: str) -> Batch:
+        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.target_BC.to(device), self.candidates)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """N encoded rows with their targets. `truncated` and `dropped` count texts over the limit."""
+
+    ids: tuple[str, ...]
+    tokens: list[list[list[int]]]  # [N][K][<= T]
+    target_NC: Tensor
+    truth_N: Tensor
+    truncated: int
+    dropped: int
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def lengths(self) -> list[int]:
+        """The longest of each row's texts, in tokens."""
+        return [max(len(text) for text in row) for row in self.tokens]
+
+    @property
+    def candidates(self) -> int:
+        return len(self.tokens[0])
+
+    def batch(self, rows: Sequence[int], tokenizer: Tokenizer) -> Batch:
+        """The rows as one padded batch, candidates of a row side by side."""
+        flat = [text for row in rows for text in self.tokens[row]]
+        input_ids, attention_mask = tokenizer.pad(flat)
+        return Batch(input_ids, attention_mask, self.target_NC[list(rows)], self.candidates)
+
+    def real_tokens(self, rows: Sequence[int]) -> int:
+        """Tokens of these rows without padding."""
+        return sum(len(text) for row in rows for text in self.tokens[row])
+
+
+def encode(tokenizer: Tokenizer, rows: RowTable, target_NC: Tensor, max_tokens: int, too_long: str) -> Dataset:
+    """Tokenise a part. `too_long`: truncate, or drop rows with any text over `max_tokens` (counted either way)."""
+    flat = [text for texts in rows.texts for text in texts]
+    k = rows.candidates
+    kept = list(range(len(rows)))
+    # one token of room beyond the limit tells a text that just fits from one that was cut
+    encoded, truncated = tokenizer.encode(flat, max_tokens)
+    cut = [bool(flag) for flag in truncated]
+    dropped = 0
+    if too_long == "drop":
+        kept = [i for i in kept if not any(cut[i * k : (i + 1) * k])]
+        dropped = len(rows) - len(kept)
+    tokens = [encoded[i * k : (i + 1) * k] for i in kept]
+    index = torch.tensor(kept, dtype=torch.long)
+    return Dataset(
+        ids=tuple(rows.ids[i] for i in kept),
+        tokens=tokens,
+        target_NC=target_NC[index],
+        truth_N=torch.tensor(rows.labels)[index],
+        truncated=0 if too_long == "drop" else sum(cut),
+        dropped=dropped,
+    )

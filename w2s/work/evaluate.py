@@ -1,0 +1,37 @@
+"""A model held against held-out rows while it trains."""
+
+# N rows, C classes
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from w2s.work.batches import by_length
+from w2s.work.dataset import Dataset
+from w2s.work.model import Tokenizer
+from w2s.work.stepper import Stepper
+
+PREDICT_TOKENS = 8_192  # padded tokens per forward pass
+
+
+def evaluate(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> dict[str, float]:
+    """`agreement` with the labels it learns from, `accuracy` against ground truth (for curves, never for selection
+    unless `oracle`), and `loss`, the cross-entropy to those labels."""
+    logits_NC = all_scores(stepper, data, tokenizer)
+    log_p_NC = torch.log_softmax(logits_NC, dim=-1)
+    choice_N = logits_NC.argmax(dim=-1)
+    return {
+        "agreement": (choice_N == data.target_NC.argmax(dim=-1)).float().mean().item(),
+        "accuracy": (choice_N == data.truth_N).float().mean().item(),
+        "loss": -(data.target_NC * log_p_NC).sum(dim=-1).mean().item(),
+    }
+
+
+def all_scores(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> Tensor:
+    """Logits [N, C] of every row, in the dataset's order."""
+    logits_NC = torch.empty_like(data.target_NC)
+    for rows in by_length(data.lengths, PREDICT_TOKENS // data.candidates):
+        chosen = rows.tolist()
+        logits_NC[chosen] = stepper.scores(data.batch(chosen, tokenizer))
+    return logits_NC

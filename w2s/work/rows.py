@@ -1,0 +1,25 @@
+"""The Rows stage: a task's examples, checked and written as one table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cluster.job import Context
+from w2s import registry
+from w2s.task import check_overlap, load
+from w2s.work import table
+
+
+def run(context: Context) -> dict[str, Any]:
+    """Load both splits, refuse overlap, write `rows.parquet`. Returns counts and what was dropped."""
+    choice = context.science["task"]
+    config = registry.module("tasks", choice["kind"]).Config.model_validate(choice)
+    train, test = load(config, "train"), load(config, "test")
+    kept, overlap_notes = check_overlap(config, train.examples, test.examples)
+    n_classes = config.n_classes
+    table.write(context.out, {"train": kept, "test": test.examples}, n_classes)
+    notes = [*train.notes, *test.notes, *overlap_notes]
+    for note in notes:
+        context.watch.note(note)
+    counts = {f"test_class_{c}": sum(e.label == c for e in test.examples) for c in range(n_classes)}
+    return {"n_train": len(kept), "n_test": len(test.examples), "n_classes": n_classes, "notes": notes, **counts}
