@@ -1,4 +1,4 @@
-"""The few file operations a store is made of, on a local disk or on any fsspec filesystem, with failures told as records.
+"""The few file operations a store is made of, on a local disk or on any fsspec filesystem.
 
 Names are slash-separated paths below a root. Only the remote kind imports fsspec, and only when one is opened.
 """
@@ -6,21 +6,18 @@ Names are slash-separated paths below a root. Only the remote kind imports fsspe
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any, Protocol
 
-from cluster.errors import BadEnvironment, BadInput, Problem
+from cluster.disk import SUFFIX_BYTES, remove_tree, walk_files, write_durably
+from cluster.errors import BadInput
 from cluster.key import KEY_LENGTH
 
 KEY = re.compile(rf"[0-9a-f]{{{KEY_LENGTH}}}")
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-SUFFIX_BYTES = 6  # random names of temporary files
 
 
 class Files(Protocol):
@@ -40,8 +37,8 @@ class Files(Protocol):
         """Write a file whole: readers see the old bytes or the new ones."""
         ...
 
-    def list(self, folder: str) -> list[str]:
-        """Names directly inside a folder, sorted."""
+    def names(self, folder: str) -> list[str]:
+        """What lies directly inside a folder, sorted; names that begin with a dot are left out."""
         ...
 
     def walk(self, folder: str) -> list[str]:
@@ -101,9 +98,9 @@ class LocalFiles:
             temporary.unlink(missing_ok=True)
             raise
 
-    def list(self, folder: str) -> list[str]:
+    def names(self, folder: str) -> list[str]:
         try:
-            return sorted(name for name in os.listdir(self.root / folder) if not name.startswith("."))
+            return sorted(path.name for path in (self.root / folder).iterdir() if not path.name.startswith("."))
         except (FileNotFoundError, NotADirectoryError):
             return []
 
@@ -157,8 +154,8 @@ class RemoteFiles:
         return bytes(self._fs.cat_file(self._at(name)))
 
     def create(self, name: str, data: bytes) -> bool:
-        # pipe_file(mode="create") is one conditional request; open(mode="xb") ignored the condition for small files in s3fs
-        # before July 2025 (s3fs issue 973).
+        # pipe_file(mode="create") is one conditional request; open(mode="xb") ignored the condition for small files
+        # in s3fs before July 2025 (s3fs issue 973)
         try:
             self._fs.pipe_file(self._at(name), data, mode="create")
         except FileExistsError:
@@ -168,15 +165,17 @@ class RemoteFiles:
     def replace(self, name: str, data: bytes) -> None:
         self._fs.pipe_file(self._at(name), data)
 
-    def list(self, folder: str) -> list[str]:
+    def names(self, folder: str) -> list[str]:
         at = self._at(folder)
         self._fs.invalidate_cache()
         try:
             found = self._fs.ls(at, detail=False)
         except FileNotFoundError:
             return []
-        names = {str(path).rstrip("/").rpartition("/")[2] for path in found if str(path).strip("/") != at.strip("/")}
-        return sorted(names)
+        # object stores may list a folder's own marker among what is in it
+        paths = (str(path).strip("/") for path in found)
+        names = {path.rpartition("/")[2] for path in paths if path != at.strip("/")}
+        return sorted(name for name in names if not name.startswith("."))
 
     def walk(self, folder: str) -> list[str]:
         at = self._at(folder)
@@ -221,77 +220,6 @@ def open_files(url: str | os.PathLike[str]) -> LocalFiles | RemoteFiles:
     return RemoteFiles(text) if "://" in text else LocalFiles(Path(text).expanduser().absolute())
 
 
-@contextlib.contextmanager
-def told(where: str, place: Path | str, *, remote: bool = False) -> Iterator[None]:
-    """Turns what a filesystem raises into BadEnvironment: `where` was at work on `place`.
-
-    With `remote`, anything but a Problem is translated: cloud clients raise kinds of their own.
-    """
-    try:
-        yield
-    except Problem:
-        raise
-    except OSError as error:
-        raise trouble(where, place, error) from None
-    except Exception as error:
-        if not remote:
-            raise
-        remedy = "check the network and the credentials; finished work is kept and the same command goes on"
-        raise BadEnvironment(where, f"{place}: {type(error).__name__}: {error}", remedy) from None
-
-
-def trouble(where: str, place: Path | str, error: OSError) -> BadEnvironment:
-    """A filesystem's refusal as a record: which path, how much room is left, what to do."""
-    path = str(error.filename or place)
-    if error.errno in FULL_DISK:
-        what = f"no room to write {path} ({error.strerror}; {_free(path)})"
-        return BadEnvironment(where, what, "free some space: finished work is kept, and the same command goes on")
-    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.EISDIR):
-        what = f"cannot write {path} ({error.strerror})"
-        return BadEnvironment(where, what, "choose a folder you may write to, or have its permissions changed")
-    what = f"{path}: {error.strerror or error or type(error).__name__}"
-    return BadEnvironment(where, what, "finished work is kept, and the same command goes on once this is mended")
-
-
-def write_durably(path: Path, data: bytes) -> None:
-    """Write a new file and wait until it is on the disk."""
-    with open(path, "xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def sync(path: Path) -> None:
-    """Wait until a file's bytes, or a folder's names, are on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # some filesystems cannot sync a folder
-            raise
-    finally:
-        os.close(descriptor)
-
-
-def walk_files(folder: Path) -> list[str]:
-    """Every file (and symbolic link) below a local folder, relative to it, sorted."""
-    found = []
-    for parent, folders, files in os.walk(folder):
-        links = [name for name in folders if os.path.islink(os.path.join(parent, name))]
-        found += [os.path.relpath(os.path.join(parent, name), folder) for name in (*files, *links)]
-    return sorted(PurePosixPath(name).as_posix() for name in found)
-
-
-def remove_tree(folder: Path) -> None:
-    """Remove a local folder, even while a process believed dead still writes into it by path: it is moved aside first."""
-    aside = folder.parent / f".{folder.name}.{secrets.token_hex(SUFFIX_BYTES)}"
-    try:
-        folder.rename(aside)
-    except FileNotFoundError:
-        return
-    shutil.rmtree(aside, ignore_errors=True)
-
-
 def checked_key(key: str) -> str:
     """A key fit to become a path: 64 lower-case hex digits. Raises BadInput for any other."""
     if not KEY.fullmatch(key):
@@ -300,10 +228,13 @@ def checked_key(key: str) -> str:
 
 
 def checked_name(name: str, where: str) -> str:
-    """A relative file name that stays inside its folder. Raises BadInput for any other: receipts come from elsewhere."""
+    """A relative file name that stays inside its folder. Raises BadInput for any other.
+
+    Receipts come from shared storage, and their file names become paths on this machine.
+    """
     path = PurePosixPath(name)
     if not name or path.is_absolute() or ".." in path.parts or "\\" in name or "\0" in name or path.as_posix() != name:
-        raise BadInput(where, f"{name!r} is not the name of a file inside a result", "its receipt is damaged or foreign")
+        raise BadInput(where, f"{name!r} does not name a file inside a result", "its receipt is damaged or foreign")
     return name
 
 
@@ -324,13 +255,3 @@ def _link_exclusively(temporary: Path, target: Path, data: bytes) -> bool:
         except OSError:
             target.unlink(missing_ok=True)  # ours, and torn
             raise
-
-
-def _free(path: str) -> str:
-    place = Path(path).absolute()
-    while not place.exists() and place != place.parent:
-        place = place.parent
-    try:
-        return f"{shutil.disk_usage(place).free / 2**20:,.0f} MiB free on {place}"
-    except OSError:
-        return "free space unknown"

@@ -1,87 +1,35 @@
 """Leases: two drivers that share a store never do the same stage twice, and a dead driver's stages are taken over.
 
-A lease is a numbered file, `leases/<key>.<n>.json`; the highest number holds. A file is created only where none is, so of
-several racers one wins; the lease of a dead holder is taken over by creating number n + 1. Whoever creates a file looks
-again afterwards and gives way to anything it did not know of: of two who both write before they look, at least one sees
-the other (the idea of Lamport's bakery, Communications of the ACM 17, 1974).
+A lease is a numbered file, `leases/<key>.<n>.json`; the highest number holds. A file is created only where none is, so
+of several racers one wins; the lease of a dead holder is taken over by creating number n + 1. Whoever creates a file
+looks again afterwards and gives way to anything it did not know of: of two who both write before they look, at least
+one sees the other (the idea of Lamport's bakery, Communications of the ACM 17, 1974).
 
 A holder is dead when its process is gone (same machine), or when its beat stood still for longer than its time to live.
-Clocks of different machines are never compared more finely than by a day: we watch the beat with our own clock, from the
-moment we first see it.
+Clocks of different machines are never compared more finely than by a day: we watch the beat with our own clock, from
+the moment we first see it.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-import secrets
-import socket
 import threading
 import time
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import replace
 from types import TracebackType
-from typing import Any
 
+from cluster.disk import told
 from cluster.errors import StageFailed
-from cluster.files import Files, LocalFiles, checked_key, open_files, told
-from cluster.provenance import boot_id, process_start_time
+from cluster.files import Files, LocalFiles, checked_key, open_files
+from cluster.lease_record import LeaseRecord, Owner, gone
+
+__all__ = ["Lease", "LeaseRecord", "Leases", "Owner", "still_held"]
 
 FOLDER = "leases"
 TTL_S = 60.0
 BEATS_PER_TTL = 4  # three may be lost to a slow disk before anyone may doubt us
 DAY_S = 86400.0  # clocks of a cluster differ by seconds or minutes, never by a day
-
-
-@dataclass(frozen=True)
-class Owner:
-    """A process that takes leases: a random id, and enough to tell whether it still lives."""
-
-    id: str
-    host: str
-    boot: str
-    pid: int
-    process_start: float | None
-
-    @classmethod
-    def here(cls) -> Owner:
-        """This process."""
-        pid = os.getpid()
-        return cls(secrets.token_hex(8), socket.gethostname(), boot_id(), pid, process_start_time(pid))
-
-
-@dataclass(frozen=True)
-class LeaseRecord:
-    """What a lease file says. `owner_id` is new for every lease, also when one owner takes a key twice.
-
-    `beat` counts heartbeats; `monotonic_s` is the holder's monotonic clock at the last one (comparable within one boot),
-    `wall_s` seconds since the epoch.
-    """
-
-    key: str
-    number: int
-    owner_id: str
-    owner: Owner
-    ttl_s: float
-    beat: int
-    monotonic_s: float
-    wall_s: float
-
-    def __str__(self) -> str:
-        return f"pid {self.owner.pid} on {self.owner.host}"
-
-    def to_bytes(self) -> bytes:
-        return json.dumps(asdict(self)).encode()
-
-    @classmethod
-    def from_bytes(cls, raw: bytes) -> LeaseRecord | None:
-        """The record, or None when the bytes are torn or foreign."""
-        try:
-            fields: dict[str, Any] = json.loads(raw)
-            return cls(**{**fields, "owner": Owner(**fields["owner"])})
-        except (ValueError, TypeError, KeyError):
-            return None
 
 
 class Lease:
@@ -209,14 +157,16 @@ class Leases:
         self.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
 
     def _beat(self) -> None:
         while not self._stop.wait(self.ttl_s / BEATS_PER_TTL):
             for lease in list(self._held.values()):
-                # Taken over: the lease has ended itself, and its worker learns it from check(). Anything else (a disk that
-                # is away for a moment) is tried again at the next beat.
+                # Taken over: the lease has ended itself, and its worker learns it from check(). Anything else (a disk
+                # that is away for a moment) is tried again at the next beat.
                 with contextlib.suppress(Exception):
                     lease.heartbeat()
 
@@ -241,7 +191,7 @@ class Leases:
         record = LeaseRecord.from_bytes(raw)
         if record is not None:
             if self._is_neighbour(record.owner):
-                if _gone(record.owner):
+                if gone(record.owner):
                     return True
                 age_s = time.monotonic() - record.monotonic_s
                 if age_s >= 0:  # one clock for all processes of one boot
@@ -287,8 +237,7 @@ def _check(files: Files, key: str, number: int, owner_id: str) -> None:
 
 
 def _beaten(record: LeaseRecord) -> LeaseRecord:
-    now = {"beat": record.beat + 1, "monotonic_s": time.monotonic(), "wall_s": time.time()}
-    return LeaseRecord(**{**record.__dict__, **now})
+    return replace(record, beat=record.beat + 1, monotonic_s=time.monotonic(), wall_s=time.time())
 
 
 def _name(key: str, number: int) -> str:
@@ -296,21 +245,9 @@ def _name(key: str, number: int) -> str:
 
 
 def _numbers(files: Files, key: str) -> list[int]:
-    return [number for other, number in _parsed(files.list(FOLDER)) if other == key]
+    return [number for other, number in _parsed(files.names(FOLDER)) if other == key]
 
 
 def _parsed(names: Iterable[str]) -> list[tuple[str, int]]:
     parts = [name.split(".") for name in names]
     return [(p[0], int(p[1])) for p in parts if len(p) == 3 and p[2] == "json" and p[1].isdigit()]
-
-
-def _gone(owner: Owner) -> bool:
-    """Whether a process of this machine has ended (its pid may have been given to another since)."""
-    try:
-        os.kill(owner.pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # another user's: it is there, but /proc may hide when it began
-        start = process_start_time(owner.pid)
-        return start is not None and start != owner.process_start
-    return process_start_time(owner.pid) != owner.process_start

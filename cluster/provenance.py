@@ -1,7 +1,8 @@
-"""What a result was made with: versions, code state, hardware. Facts for receipts; environment variables never enter."""
+"""What a result was made with: versions, code state, hardware. Environment variables never enter."""
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import platform
@@ -15,9 +16,9 @@ GIT_TIMEOUT_S = 5.0
 
 
 def versions(distribution: str | None = None) -> dict[str, str]:
-    """Installed versions by distribution name, "python" included; what is not installed is left out. Imports none of them.
+    """Installed versions by distribution name, and of "python"; what is not installed is left out.
 
-    `distribution` is one more to look up, e.g. the project's own.
+    Imports none of them. `distribution` is one more to look up, e.g. the project's own.
     """
     from importlib.metadata import PackageNotFoundError, version
 
@@ -56,10 +57,8 @@ def git_state(path: str | os.PathLike[str]) -> dict[str, Any]:
 def hardware() -> dict[str, Any]:
     """{"hostname", "cpu", "cpus" (usable by this process), "memory_gib"}, and "gpus" if torch is loaded already."""
     facts: dict[str, Any] = {"hostname": platform.node(), "cpu": _cpu_model(), "cpus": _usable_cpus()}
-    try:
+    with contextlib.suppress(ValueError, OSError):
         facts["memory_gib"] = round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30, 1)
-    except (ValueError, OSError):
-        pass
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_available():
         count = torch.cuda.device_count()
@@ -70,12 +69,12 @@ def hardware() -> dict[str, Any]:
 
 
 def process_start_time(pid: int) -> float | None:
-    """When a process of this machine began, in seconds; None if there is none, or if it has ended and awaits its parent.
+    """When a process of this machine began, in seconds; None if there is none, or only its exit status is left.
 
-    Counted since boot on Linux and since the epoch elsewhere: only good for comparing with itself. With the pid it names
-    a process for good, since pids are used again.
+    Counted since boot on Linux and since the epoch elsewhere: only good for comparing with itself. Pids are used again;
+    a pid and its start time name one process for good.
     """
-    if sys.platform == "linux":
+    if platform.system() == "Linux":
         return _linux_start_time(pid)
     import psutil
 
@@ -87,11 +86,11 @@ def process_start_time(pid: int) -> float | None:
 
 
 def boot_id() -> str:
-    """Names this boot of this machine and, on Linux, the namespace our pids are counted in; "" where it cannot be told."""
+    """Names this boot of this machine and the namespace our pids are counted in; "" where Linux does not tell."""
     try:
         boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
         # containers of one host share the boot id, and may share the host name, but not the process table
-        return f"{boot}/{os.readlink('/proc/self/ns/pid')}"
+        return f"{boot}/{Path('/proc/self/ns/pid').readlink()}"
     except OSError:
         return ""
 
@@ -131,6 +130,5 @@ def _cpu_model() -> str:
 
 
 def _usable_cpus() -> int:
-    if sys.platform == "linux":
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
+    affinity = getattr(os, "sched_getaffinity", None)  # not on macOS
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1

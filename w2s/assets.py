@@ -51,9 +51,7 @@ def fetch(
     if sha256 is not None and not DIGEST.match(sha256):
         raise BadInput(ref, f"sha256 '{sha256}' is not a digest", "write 64 lowercase hex digits")
     path = match["path"].strip("/")
-    # pip takes Foo_Bar and foo-bar for the same package, so the cache does too
-    package = re.sub(r"[-_.]+", "-", match["name"]).lower()
-    home = (cache or default_cache()) / f"{package}-{match['version']}"
+    home = _home(match["name"], match["version"], cache)
     tell = on_progress or (lambda line: None)
     try:
         found = _cached(home, path, sha256)
@@ -98,6 +96,21 @@ def static_files(
     model_files.refuse_pickle(vectors, where)
     model_files.check_safetensors(vectors, where)
     return vectors, _one_file(model.tokenizer, model.tokenizer_sha256, f"{where}, tokenizer", cache, on_progress)
+
+
+def cached(model: ModelRef, *, cache: Path | None = None) -> Path | None:
+    """Where a pip: model lies if it was fetched before; None otherwise, and for every other form. Hashes nothing."""
+    match = PIP_SOURCE.match(model.source)
+    if match is None or model.sha256 is None:
+        return None
+    place = _home(match["name"], match["version"], cache) / model.sha256 / match["path"].strip("/")
+    return place if place.exists() else None
+
+
+def _home(name: str, version: str, cache: Path | None) -> Path:
+    # pip takes Foo_Bar and foo-bar for the same package, so the cache does too
+    package = re.sub(r"[-_.]+", "-", name).lower()
+    return (cache or default_cache()) / f"{package}-{version}"
 
 
 def _one_file(

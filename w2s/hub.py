@@ -26,6 +26,9 @@ class HubTaskConfig(TaskConfig):
 
     COLUMNS: ClassVar[tuple[str, ...]] = ()
 
+    # published data hold a few repeats and contradictions; leaving them out, counted, beats stopping a first run
+    drop_overlap: bool = Field(True, description="leave out training rows that are in the test split (else refused)")
+    drop_conflicts: bool = Field(True, description="leave out rows that occur with two different labels (else refused)")
     hub_id: str
     revision: str = Field("main", description="branch, tag or commit")
     path: LocalPath | None = Field(None, description="a local copy: jsonl, csv or parquet; split told by file names")

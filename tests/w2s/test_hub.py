@@ -14,6 +14,8 @@ from cluster.errors import BadInput
 from w2s.hub import rows
 from w2s.tasks.boolq import Config
 
+ROOT = Path(__file__).parents[2]
+
 ROW = {"question": "q", "answer": True, "passage": "p"}
 
 
@@ -70,6 +72,6 @@ def test_an_offline_hub_is_a_bad_environment_with_a_remedy(tmp_path: Path) -> No
     )
     # a process of its own: the hub library reads its environment once
     env = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(tmp_path)}
-    said = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=False)
+    said = subprocess.run([sys.executable, "-c", code], env=env, cwd=ROOT, capture_output=True, text=True, check=False)
     assert "google/boolq@main, validation" in said.stdout, said.stderr
     assert "set task.path to a local copy" in said.stdout

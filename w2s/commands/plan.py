@@ -22,7 +22,7 @@ def plan(reference: str, overrides: Sequence[str], store_url: str, *, as_json: b
     store = Store.open(store_url, create=False)
     stages = recipe.graph()
     jobs = bridge.jobs(recipe, stages.values())
-    goals = goals_of(recipe.outcomes.values())
+    goals = [stage.key for stage in recipe.goals()]
     states = needed(jobs, goals, store)
     rates = Rates(store, stages.values())
     rows = []
@@ -34,15 +34,6 @@ def plan(reference: str, overrides: Sequence[str], store_url: str, *, as_json: b
         show.as_json({"recipe": recipe.name, "store": store.url, "stages": rows})
         return
     _print(recipe.name, store.url, rows)
-
-
-def goals_of(outcomes: object) -> list[str]:
-    """The keys of the stages that outcomes promise, each once."""
-    found: dict[str, None] = {}
-    for by_seed in outcomes:  # type: ignore[attr-defined]
-        for outcome in by_seed.values():
-            found.update((stage.key, None) for stage in outcome.stages())
-    return list(found)
 
 
 def _print(name: str, url: str, rows: Sequence[dict[str, object]]) -> None:

@@ -12,7 +12,6 @@ from rich.markup import escape
 
 from cluster.errors import EXIT_OK
 from cluster.job import Job
-from cluster.lease import Leases, Owner
 from cluster.monitor import Display, JsonLines, Lines, Monitor, clock
 from cluster.pool import InlinePool, Pool
 from cluster.scheduler import Scheduler, Summary, needed
@@ -20,7 +19,6 @@ from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
 from w2s.commands.fetch import ensure
-from w2s.commands.plan import goals_of
 from w2s.commands.report import publish
 from w2s.load import load
 from w2s.recipe import Recipe
@@ -44,7 +42,7 @@ def run(reference: str, overrides: Sequence[str], choices: Choices) -> int:
     recipe = load(reference, overrides)
     store = Store.open(choices.store)
     jobs = bridge.jobs(recipe)
-    goals = goals_of(recipe.outcomes.values())
+    goals = list(dict.fromkeys(stage.key for stage in recipe.goals()))
     monitor = _monitor(jobs, choices)
     states = needed(jobs, goals, store)
     todo = {key for key, state in states.items() if state == "waiting"}
@@ -68,7 +66,7 @@ def _fetch(recipe: Recipe, stages: Sequence[Any], choices: Choices) -> None:
 
 
 def _drive(jobs: Mapping[str, Job], goals: Sequence[str], store: Store, monitor: Monitor, choices: Choices) -> Summary:
-    with _pool(store, choices) as pool, Leases.of(store, Owner.here()) as leases, monitor:
+    with _pool(store, choices) as pool, store.leases() as leases, monitor:
         scheduler = Scheduler(store, pool, leases, monitor)
         with _signals(scheduler):
             return scheduler.run(jobs, goals)

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from rich.markup import escape
 from rich.table import Table
 
-from cluster.lease import Leases, Owner
 from cluster.monitor import clock
 from cluster.store import Store
 from w2s import bridge
@@ -20,7 +19,7 @@ def status(reference: str, overrides: Sequence[str], store_url: str, *, as_json:
     """Print the state of every stage of a recipe."""
     recipe = load(reference, overrides)
     store = Store.open(store_url, create=False)
-    leases = Leases.of(store, Owner.here())
+    leases = store.leases()
     rows = []
     for key, job in bridge.jobs(recipe).items():
         row: dict[str, object] = {"key": key, "name": job.name, "state": "missing"}

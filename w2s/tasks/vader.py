@@ -61,7 +61,12 @@ def examples(config: Config, split: Split) -> Iterator[Example]:
 
     Raises BadEnvironment when the package cannot be fetched, BadInput when it is not the one this was written for.
     """
-    yield from read(assets.fetch(REF, SHA256, archive_sha256=ARCHIVE_SHA256), config, split)
+    yield from read(fetch(config), config, split)
+
+
+def fetch(config: Config) -> Path:
+    """The ratings archive, fetched once. Raises BadEnvironment when the package index does not answer."""
+    return assets.fetch(REF, SHA256, archive_sha256=ARCHIVE_SHA256)
 
 
 def read(archive: Path, config: Config, split: Split) -> Iterator[Example]:

@@ -28,6 +28,14 @@ from w2s.work.pooling import Pooling
 
 hf_logging: Any = logging  # its functions carry no types
 
+VOCABULARIES = (
+    "tokenizer.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "spiece.model",
+    "sentencepiece.bpe.model",
+)
 LOCAL_ONLY = {"local_files_only": True, "trust_remote_code": False}
 
 
@@ -85,6 +93,11 @@ def load_body(folder: Path, layers: int | None = None) -> Any:
 
 def load_hf_tokenizer(folder: Path) -> Any:
     """The tokenizer in a Hugging Face folder. Raises BadInput if there is none that loads."""
+    if not any((folder / name).is_file() for name in VOCABULARIES):
+        # transformers would make one up that knows no word
+        raise BadInput(
+            str(folder), "has no tokenizer", f"add {VOCABULARIES[0]} (or one of {', '.join(VOCABULARIES[1:])})"
+        )
     try:
         with quiet():
             return AutoTokenizer.from_pretrained(folder, **LOCAL_ONLY)

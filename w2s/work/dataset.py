@@ -14,6 +14,9 @@ from w2s.work.model import Tokenizer
 from w2s.work.table import RowTable
 
 
+NO_LIMIT = 10**9
+
+
 @dataclass(frozen=True)
 class Batch:
     """Padded tokens of B x K texts, and B targets (soft class probabilities)."""
@@ -69,21 +72,15 @@ def encode(tokenizer: Tokenizer, rows: RowTable, target_NC: Tensor, max_tokens: 
     """Tokenise a part. `too_long`: truncate, or drop rows with any text over `max_tokens` (counted either way)."""
     flat = [text for texts in rows.texts for text in texts]
     k = rows.candidates
-    kept = list(range(len(rows)))
-    # one token of room beyond the limit tells a text that just fits from one that was cut
-    encoded, truncated = tokenizer.encode(flat, max_tokens)
-    cut = [bool(flag) for flag in truncated]
-    dropped = 0
-    if too_long == "drop":
-        kept = [i for i in kept if not any(cut[i * k : (i + 1) * k])]
-        dropped = len(rows) - len(kept)
-    tokens = [encoded[i * k : (i + 1) * k] for i in kept]
+    encoded, truncated = tokenizer.encode(flat, NO_LIMIT if too_long == "drop" else max_tokens)
+    tokens = [encoded[i * k : (i + 1) * k] for i in range(len(rows))]
+    kept = [i for i, row in enumerate(tokens) if too_long != "drop" or max(map(len, row)) <= max_tokens]
     index = torch.tensor(kept, dtype=torch.long)
     return Dataset(
         ids=tuple(rows.ids[i] for i in kept),
-        tokens=tokens,
+        tokens=[tokens[i] for i in kept],
         target_NC=target_NC[index],
         truth_N=torch.tensor(rows.labels)[index],
-        truncated=0 if too_long == "drop" else sum(cut),
-        dropped=dropped,
+        truncated=truncated,
+        dropped=len(rows) - len(kept),
     )

@@ -26,7 +26,7 @@ from cluster.errors import BadInput
 from w2s.learner import Learner, ModelRef
 from w2s.work import body as bodies
 from w2s.work import static, tiny
-from w2s.work.encode import Tokenizer
+from w2s.work.encode import Tokenizer as Tokenizer  # callers take it from here, with the model
 from w2s.work.pooling import Pooling, pool
 from w2s.work.static import StaticBody
 

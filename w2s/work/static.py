@@ -25,7 +25,7 @@ class StaticBody(nn.Module):
 
     def __init__(self, vectors_VD: Tensor, key: str) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(*vectors_VD.shape, _weight=vectors_VD)
+        self.embedding = nn.Embedding(vectors_VD.shape[0], vectors_VD.shape[1], _weight=vectors_VD)
         self.key = key
 
     @property

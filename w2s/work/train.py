@@ -85,13 +85,13 @@ class Loop:
         self.evaluations = _evaluation_steps(learner, len(self.steps), ends)
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
-        self._saved_at = time.monotonic()
+        self._saved_at = self._started = time.monotonic()
         self._tokens = 0
 
     def run(self) -> tuple[Progress, float]:
         """All steps from where the last checkpoint left. Returns the progress and the seconds spent here."""
         self._resume()
-        started = time.monotonic()
+        self._started = time.monotonic()
         total, progress = len(self.steps), self.progress
         while progress.step < total and not self._patience_spent():
             if self.context.stop():
@@ -105,7 +105,7 @@ class Loop:
                 self._checkpoint()
         if self.learner.select != "last" and self.best:
             self.stepper.load_weights(self.best)
-        return progress, time.monotonic() - started
+        return progress, time.monotonic() - self._started
 
     def _one_step(self, total: int) -> None:
         progress = self.progress
@@ -127,6 +127,7 @@ class Loop:
             self.context.watch.scalar("train/loss", sum(recent) / len(recent), progress.step)
             self.context.watch.scalar("train/grad_norm", stepped.grad_norm, progress.step)
             self.context.watch.scalar("train/lr", stepped.lr, progress.step)
+            self.context.watch.scalar("train/tokens_per_s", self._tokens / (time.monotonic() - self._started), progress.step)
 
     def _micros(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> list[Batch]:
         wanted = self.context.machines.get("micro_batch", "auto")

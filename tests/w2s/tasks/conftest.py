@@ -18,7 +18,7 @@ Copy = Callable[..., str]
 
 @pytest.fixture(params=["jsonl", "jsonl.gz", "parquet"])
 def copy(request: pytest.FixtureRequest, tmp_path: Path) -> Copy:
-    """`copy(train=rows, validation=rows)` writes one file a split, named as the hub names them, and returns the folder."""
+    """`copy(train=rows, validation=rows)` writes a file a split, named as on the hub, and returns the folder."""
 
     def write(**splits: Rows) -> str:
         for split, rows in splits.items():

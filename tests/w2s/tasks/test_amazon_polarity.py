@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from w2s.tasks.amazon_polarity import Config, examples
 
 Copy = Callable[..., str]
@@ -11,9 +12,14 @@ ROWS = [
     {"label": 1, "title": "Great", "content": "Works well."},
     {"label": 0, "title": "Broken", "content": "It came in two."},
     {"label": 1, "title": "", "content": "No title but happy."},
-    {"label": 0, "title": "Meh: \"fine\"", "content": "Not\nfine."},
+    {"label": 0, "title": 'Meh: "fine"', "content": "Not\nfine."},
 ]
-GOLDEN = [("Great Works well.", 1), ("Broken It came in two.", 0), (" No title but happy.", 1), ('Meh: "fine" Not\nfine.', 0)]
+GOLDEN = [
+    ("Great Works well.", 1),
+    ("Broken It came in two.", 0),
+    (" No title but happy.", 1),
+    ('Meh: "fine" Not\nfine.', 0),
+]
 
 
 def test_four_rows_become_the_golden_texts_and_labels(copy: Copy) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from w2s.tasks.anthropic_hh import Config, examples, prompt
 
 Copy = Callable[..., str]
@@ -19,10 +20,18 @@ ROWS = [
     {"chosen": dialogue("Tell a joke.", "A short one."), "rejected": dialogue("Tell a joke.", "Why me?")},
 ]
 GOLDEN = [
-    ((dialogue("Is it late?", "It is nine."), dialogue("Is it late?", "It depends.")), 0, dialogue("Is it late?", "")[:-1]),
+    (
+        (dialogue("Is it late?", "It is nine."), dialogue("Is it late?", "It depends.")),
+        0,
+        dialogue("Is it late?", "")[:-1],
+    ),
     ((dialogue("Name a colour.", "Blue."), dialogue("Name a colour.", "No.")), 0, dialogue("Name a colour.", "")[:-1]),
     ((dialogue("Hello!", "Hello to you."), dialogue("Hello!", "What?")), 1, dialogue("Hello!", "")[:-1]),
-    ((dialogue("Tell a joke.", "A short one."), dialogue("Tell a joke.", "Why me?")), 0, dialogue("Tell a joke.", "")[:-1]),
+    (
+        (dialogue("Tell a joke.", "A short one."), dialogue("Tell a joke.", "Why me?")),
+        0,
+        dialogue("Tell a joke.", "")[:-1],
+    ),
 ]
 
 

@@ -18,7 +18,12 @@ def story(context: str, question: str, label: int, none: int = 3) -> dict[str, A
     return {"id": "x", "context": context, "question": question, **answers, "label": label}
 
 
-ROWS = [story("We ran .", "Why ?", 0), story("We ran .", "Where ?", 1), story("It rained .", "When ?", 3), story("Tea .", "Who ?", 2)]
+ROWS = [
+    story("We ran .", "Why ?", 0),
+    story("We ran .", "Where ?", 1),
+    story("It rained .", "When ?", 3),
+    story("Tea .", "Who ?", 2),
+]
 GOLDEN = [
     ("Context: We ran .\nQuestion: Why ?\nAnswer: Why ? answer 1", 0, "We ran ."),
     ("Context: We ran .\nQuestion: Where ?\nAnswer: Where ? answer 1", 1, "We ran ."),

@@ -17,7 +17,7 @@ from cluster.errors import BadInput
 from w2s.task import load
 from w2s.tasks.file import Config, examples
 
-ROWS = [{"q": f"q{i}", "a": f"a, \"{i}\"\n", "label": ("no", "yes")[i % 2], "topic": f"t{i // 2}"} for i in range(40)]
+ROWS = [{"q": f"q{i}", "a": f'a, "{i}"\n', "label": ("no", "yes")[i % 2], "topic": f"t{i // 2}"} for i in range(40)]
 MAPPED = {"text": "{q} -> {a}", "labels": {"no": 0, "yes": 1}, "group": "topic"}
 
 
@@ -87,17 +87,27 @@ def test_the_key_is_made_from_the_content_not_the_place(tmp_path: Path) -> None:
     [
         ("", {}, ["no rows"]),
         ('{"q": "a"}\n', {}, ["x.jsonl: row 1", "no column 'a'"]),
-        ('{"q": "x", "a": "y", "lable": "no", "topic": "t"}\n', {}, ["row 1", "no column 'label'; did you mean 'lable'?"]),
+        (
+            '{"q": "x", "a": "y", "lable": "no", "topic": "t"}\n',
+            {},
+            ["row 1", "no column 'label'; did you mean 'lable'?"],
+        ),
         ('{"q": "x", "a": "y", "label": "yess", "topic": "t"}\n', {}, ["row 1", "'label'", "did you mean 'yes'?"]),
         ('{"q": "x", "a": null, "label": "no", "topic": "t"}\n', {}, ["row 1", "column 'a' is null"]),
         ('{"q": "x", "a": ["y"], "label": "no", "topic": "t"}\n', {}, ["row 1", "column 'a' holds list"]),
         ('\n{"q": \n', {}, ["row 2", "not JSON"]),
         ("[1]\n", {}, ["row 1", "not an object"]),
         ('{"q": "x", "a": "y", "label": 1.5, "topic": "t"}\n', {"labels": None}, ["row 1", "1.5, not a whole number"]),
-        ('{"q": "x", "a": "y", "label": "two", "topic": "t"}\n', {"labels": None}, ["row 1", "'two', not a whole number"]),
+        (
+            '{"q": "x", "a": "y", "label": "two", "topic": "t"}\n',
+            {"labels": None},
+            ["row 1", "'two', not a whole number"],
+        ),
     ],
 )
-def test_a_bad_file_is_told_by_row_and_column(content: str, changes: dict[str, Any], said: list[str], tmp_path: Path) -> None:
+def test_a_bad_file_is_told_by_row_and_column(
+    content: str, changes: dict[str, Any], said: list[str], tmp_path: Path
+) -> None:
     (tmp_path / "x.jsonl").write_text(content)
     config = Config(path=str(tmp_path / "x.jsonl"), test_path=str(tmp_path / "x.jsonl"), **{**MAPPED, **changes})
     with pytest.raises(BadInput) as caught:

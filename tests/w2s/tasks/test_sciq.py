@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+
 from w2s.examples import hash_unit
 from w2s.tasks.sciq import Config, examples
 

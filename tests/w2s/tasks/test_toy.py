@@ -54,4 +54,6 @@ def test_words_decide_easy_rows_and_word_pairs_the_hard_ones() -> None:
 
 def test_in_a_pair_the_label_is_the_index_of_the_good_text() -> None:
     for row in examples(Config(hard=0.0, pairs=True), "train"):
-        assert any(f" {word} " in row.texts[row.label] for word in ("good", "great", "lovely", "happy", "bright", "kind"))
+        assert any(
+            f" {word} " in row.texts[row.label] for word in ("good", "great", "lovely", "happy", "bright", "kind")
+        )

@@ -14,7 +14,9 @@ from w2s.task import check_overlap, load
 from w2s.tasks.vader import Config, read
 
 MOVIES = "1\t2.5\t A warm film. \r\n2\t-0.4\tHalf a film.\r\n3\t-3.0\tA cold film.\r\n4\t0.0\tA film.\r\n5\t1.0\t \r\n"
-REVIEWS = "".join(f"{review}_{n}\t{(-1) ** n}.5\treview {review} line {n}\r\n" for review in range(30) for n in range(4))
+REVIEWS = "".join(
+    f"{review}_{n}\t{(-1) ** n}.5\treview {review} line {n}\r\n" for review in range(30) for n in range(4)
+)
 
 
 @pytest.fixture
@@ -55,7 +57,11 @@ def test_an_archive_without_the_file_is_named(archive: Path) -> None:
 
 
 def test_chance_is_the_majority_of_the_domain() -> None:
-    assert (Config().chance, Config(domain="tweets").chance, Config(domain="tweets", balance=True).chance) == (0.504, 0.683, 0.5)
+    assert (Config().chance, Config(domain="tweets").chance, Config(domain="tweets", balance=True).chance) == (
+        0.504,
+        0.683,
+        0.5,
+    )
 
 
 @pytest.mark.network
