@@ -142,7 +142,7 @@ class RemoteFiles:
             fs, root = url_to_fs(self.url)
         except (ImportError, ValueError) as error:
             remedy = "install the fsspec package of that protocol (s3fs, gcsfs, adlfs, ...) or use a path"
-            raise BadInput(f"store {url}", str(error), remedy) from None
+            raise BadInput(f"store {shown(url)}", str(error), remedy) from None
         self._fs: Any = fs
         self._root = str(root).rstrip("/")
 
@@ -218,6 +218,11 @@ def open_files(url: str | os.PathLike[str]) -> LocalFiles | RemoteFiles:
     if not text.strip():
         raise BadInput("store", "its url is empty", "give a folder or a url such as s3://bucket/folder")
     return RemoteFiles(text) if "://" in text else LocalFiles(Path(text).expanduser().absolute())
+
+
+def shown(url: str) -> str:
+    """A url as it may be printed: without the user and password some protocols carry in it."""
+    return re.sub(r"//[^/@]*@", "//***@", url)
 
 
 def checked_key(key: str) -> str:

@@ -21,7 +21,7 @@ from types import TracebackType
 
 from cluster.disk import told
 from cluster.errors import StageFailed
-from cluster.files import Files, LocalFiles, checked_key, open_files
+from cluster.files import Files, LocalFiles, checked_key, open_files, shown
 from cluster.lease_record import LeaseRecord, Owner, gone
 
 __all__ = ["Lease", "LeaseRecord", "Leases", "Owner", "still_held"]
@@ -213,7 +213,7 @@ class Leases:
         return now - since
 
     def _told(self, key: str) -> contextlib.AbstractContextManager[None]:
-        return told(f"lease of {key[:12]}", self.files.url, remote=not isinstance(self.files, LocalFiles))
+        return told(f"lease of {key[:12]}", shown(self.files.url), remote=not isinstance(self.files, LocalFiles))
 
 
 def still_held(store_url: str, key: str, number: int, owner_id: str) -> None:
@@ -222,7 +222,7 @@ def still_held(store_url: str, key: str, number: int, owner_id: str) -> None:
     Raises BadEnvironment when the store cannot be read.
     """
     files = open_files(store_url)
-    with told(f"lease of {key[:12]}", store_url, remote=not isinstance(files, LocalFiles)):
+    with told(f"lease of {key[:12]}", shown(store_url), remote=not isinstance(files, LocalFiles)):
         _check(files, checked_key(key), number, owner_id)
 
 

@@ -26,7 +26,7 @@ from pathlib import Path
 
 from cluster.disk import remove_tree, told
 from cluster.errors import BadEnvironment, BadInput, StageFailed
-from cluster.files import KEY, Files, LocalFiles, checked_key, open_files
+from cluster.files import KEY, Files, LocalFiles, checked_key, open_files, shown
 from cluster.garbage import GcReport, Inventory, doomed, tree_age_s, tree_bytes
 from cluster.job import Receipt
 from cluster.lease import TTL_S, Leases, Owner
@@ -59,6 +59,7 @@ class Store:
         self.files = files
         self.url = files.url
         self.is_local = isinstance(files, LocalFiles)
+        self._shown = shown(files.url)
         self._local = local_root
 
     @classmethod
@@ -76,7 +77,7 @@ class Store:
             name = hashlib.sha256(files.url.encode()).hexdigest()[:16]
             root = Path(local_root or Path("~/.cache/w2s") / name).expanduser().absolute()
         store = cls(files, root)
-        with store._told(f"store {store.url}"):
+        with store._told(f"store {store._shown}"):
             store._read_stamp()
             if create:
                 store._create()
@@ -117,7 +118,7 @@ class Store:
     # ---- a result in the making
 
     def scratch(self, key: str) -> Scratch:
-        """The job's folders. `out` is emptied, so that nothing of an earlier attempt leaks; `work` is as it was left."""
+        """The job's folders. `out` is emptied: nothing of an earlier attempt leaks. `work` is as it was left."""
         folder = self._scratch_folder(key)
         with self._told(key):
             remove_tree(folder / "out")
@@ -161,7 +162,7 @@ class Store:
     ) -> list[Damage]:
         """Hash every file of the given results (default: all) again. Changes nothing; `on_progress(done, total)`."""
         chosen = self._settled() if keys is None else list(keys)
-        with self._told(f"store {self.url}"):
+        with self._told(f"store {self._shown}"):
             return verify(self.files, [(key, self._folder(key)) for key in chosen], on_progress)
 
     def delete(self, key: str) -> None:
@@ -179,8 +180,9 @@ class Store:
         """
         folder = self._folder(key)
         with self._told(key):
-            if not self.files.exists(folder):
-                raise BadInput(f"key {key[:12]}", f"is not in the store {self.url}", "there is nothing to set aside")
+            # some filesystems keep the folders of what was deleted, so there only files count
+            if not (self.files.exists(folder) if self.is_local else self.files.walk(folder)):
+                raise BadInput(f"key {key[:12]}", f"is not in the store {self._shown}", "there is nothing to set aside")
             aside = self._free_name(f"damaged/{key}-{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}")
             if not self.is_local and self.has(key):  # there a move takes many steps; the first makes the key not count
                 self.files.replace(f"{aside}/{RECEIPT}", self.files.read(f"{folder}/{RECEIPT}"))
@@ -195,7 +197,7 @@ class Store:
         Unfinished keys in `keep` retain their scratch. Nothing under a live lease is touched. `keep` must cover what
         every running driver still needs. Bytes of a remote store's results are taken from their receipts.
         """
-        with self._told(f"store {self.url}"):
+        with self._told(f"store {self._shown}"):
             have = Inventory(set(self.keys()), _listed(self._local / "scratch"), _listed(self._local / "logs", ".log"))
             held = self.leases().held
             going = doomed(have, keep, held, lambda key: tree_age_s(self._scratch_folder(key)), min_scratch_age_s)
@@ -210,7 +212,7 @@ class Store:
                         freed += size(key)
                         if not dry_run:
                             remove(key)
-            if not dry_run and self.is_local:
+            if not dry_run and self.is_local and self._local.is_dir():
                 self._sweep(min_scratch_age_s)
         return GcReport(tuple(going.results), tuple(going.scratch), tuple(going.logs), freed)
 
@@ -222,7 +224,11 @@ class Store:
 
     def log_path(self, key: str) -> Path:
         """Where the log of a key is, on this machine."""
-        return self._local / "logs" / f"{checked_key(key)}.log"
+        return self.logs / f"{checked_key(key)}.log"
+
+    @property
+    def logs(self) -> Path:
+        return self._local / "logs"
 
     @property
     def tensorboard(self) -> Path:
@@ -242,7 +248,7 @@ class Store:
 
     def _told(self, what: str) -> AbstractContextManager[None]:
         where = f"key {what[:12]}" if KEY.fullmatch(what) else what
-        return told(where, self.url, remote=not self.is_local)
+        return told(where, self._shown, remote=not self.is_local)
 
     def _read_stamp(self) -> None:
         try:
@@ -251,10 +257,10 @@ class Store:
             return
         except (ValueError, TypeError, KeyError):
             remedy = "is this the right folder? Restore the file, or choose another store"
-            raise BadInput(f"{self.url}/{STAMP}", "does not say which format the store has", remedy) from None
+            raise BadInput(f"{self._shown}/{STAMP}", "does not say which format the store has", remedy) from None
         if written > FORMAT:
             what = f"the store has format {written}; this program reads up to {FORMAT}"
-            raise BadInput(f"{self.url}/{STAMP}", what, "upgrade w2s, or choose another store")
+            raise BadInput(f"{self._shown}/{STAMP}", what, "upgrade w2s, or choose another store")
 
     def _create(self) -> None:
         for name in (*LOCAL_FOLDERS, *(SHARED_FOLDERS if self.is_local else ())):
@@ -262,7 +268,7 @@ class Store:
         for place in (self._local, *(self._local / name for name in LOCAL_FOLDERS)):
             if not os.access(place, os.W_OK | os.X_OK):
                 remedy = "choose a folder you may write to, or have its permissions changed"
-                raise BadEnvironment(f"store {self.url}", f"{place} cannot be written to", remedy)
+                raise BadEnvironment(f"store {self._shown}", f"{place} cannot be written to", remedy)
         if not self.files.exists(STAMP):
             stamp = {"format": FORMAT, "created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
             self.files.create(STAMP, (json.dumps(stamp) + "\n").encode())
@@ -273,19 +279,26 @@ class Store:
             try:
                 return self.files.read(f"{folder}/{RECEIPT}")
             except FileNotFoundError:
-                what = f"is not in the store {self.url}"
+                what = f"is not in the store {self._shown}"
                 raise StageFailed(f"key {key[:12]}", what, "the command that makes it makes it again") from None
 
     def _folders(self) -> Iterator[str]:
-        with self._told(f"store {self.url}"):
+        with self._told(f"store {self._shown}"):
             for prefix in self.files.names(""):
                 if len(prefix) == 2:
                     yield from (key for key in self.files.names(prefix) if KEY.fullmatch(key) and key[:2] == prefix)
 
     def _settled(self) -> list[str]:
-        """All keys with a folder, but for uploads that are under way."""
+        """All keys with something in their folder, but for uploads that are under way."""
         held = self.leases().held
-        return [key for key in self._folders() if self.is_local or self.has(key) or not held(key)]
+
+        def counts(key: str) -> bool:
+            left_over = bool(
+                self.files.walk(self._folder(key))
+            )  # some filesystems keep the folders of what was deleted
+            return left_over and (self.is_local or not held(key))
+
+        return [key for key in self._folders() if self.has(key) or counts(key)]
 
     def _free_name(self, name: str) -> str:
         taken = (f"{name}.{count}" if count > 1 else name for count in itertools.count(1))

@@ -13,8 +13,8 @@ from cluster.store import Store
 from w2s.learner import Learner, ModelRef
 from w2s.stages import Predict, Rows, Stage, Train
 
-FLOPS_PER_CORE = 25e9  # what one CPU core reaches in fp32 training, in order of magnitude
-TOKENS_PER_TEXT = 64
+FLOPS_PER_CORE = 100e9  # what one CPU core reaches in fp32 training, in order of magnitude
+TOKENS_PER_TEXT = 32
 LIGHT_S = 0.2  # Combine and Grade
 LOAD_S = 2.0  # a model into memory, its tokenizer, and out again
 MOST_RECEIPTS = 400
@@ -66,7 +66,7 @@ def _like(kind: str, science: Any) -> tuple[str, ...]:
 
 
 def _parameters(model: ModelRef) -> float | None:
-    """Parameters that compute, from the size of weights on this disk; None if they are not here."""
+    """Parameters that compute, as far as this disk tells; None if the model is not here."""
     if model.form == "tiny":
         return 12.0 * model.depth * model.width**2
     if model.form == "static":
@@ -79,5 +79,15 @@ def _parameters(model: ModelRef) -> float | None:
         folder = Path(model.source)
     if folder is None or not folder.is_dir():
         return None
-    size = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
-    return size / 4 if size else None
+    return _layers_of(folder)
+
+
+def _layers_of(folder: Path) -> float | None:
+    """Parameters of a transformer's layers, from its config: embeddings are looked up, not computed."""
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    width = config.get("hidden_size", config.get("n_embd"))
+    depth = config.get("num_hidden_layers", config.get("n_layer"))
+    return 12.0 * depth * width**2 if width and depth else None

@@ -82,7 +82,9 @@ def test_settings_of_a_repository_run_no_program(repository: Path) -> None:
 
 
 @needs_git
-def test_where_git_knows_nothing_of_the_code_there_is_no_state(repository: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_where_git_knows_nothing_of_the_code_there_is_no_state(
+    repository: Path, tmp_path_factory: pytest.TempPathFactory
+) -> None:
     (repository / "venv").mkdir()
     assert git_state(repository / "venv") == {}  # ignored: a virtual environment in somebody's checkout
     assert git_state(repository / "nowhere") == {}

@@ -9,6 +9,9 @@ from typing import Any
 from rich.console import Console
 
 
+PIPE_WIDTH = 160
+
+
 def as_json(value: Any) -> None:
     """One JSON document on stdout."""
     sys.stdout.write(json.dumps(value, indent=2, default=str) + "\n")
@@ -16,4 +19,6 @@ def as_json(value: Any) -> None:
 
 def console(*, err: bool = False) -> Console:
     """A console on stdout (or stderr); plain where it is not a terminal."""
-    return Console(stderr=err, highlight=False, soft_wrap=True)
+    found = Console(stderr=err, highlight=False, soft_wrap=True)
+    # a pipe or a log has no width of its own: names should not be folded at 80 columns there
+    return found if found.is_terminal else Console(stderr=err, highlight=False, soft_wrap=True, width=PIPE_WIDTH)

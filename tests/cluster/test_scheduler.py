@@ -1,0 +1,158 @@
+"""The graph walk on a real store: nothing twice, a failure stops its descendants only, the same call goes on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from cluster.errors import from_record
+from cluster.events import Event
+from cluster.job import Job
+from cluster.pool import InlinePool
+from cluster.scheduler import Scheduler, Summary
+from cluster.store import Store
+from tests.cluster.targets import built, graph, job
+
+
+def run(url: str, jobs: Mapping[str, Job], *goals: Job, events: list[Event] | None = None) -> Summary:
+    store = Store.open(url)
+    with store.leases() as leases:
+        return Scheduler(store, InlinePool(url), leases, (events if events is not None else []).append).run(jobs, [g.key for g in goals])
+
+
+def test_order_results_and_receipts(store_url: str) -> None:
+    a = job("a")
+    b, c = job("b", a), job("c", a)
+    d = job("d", b, c)
+    summary = run(store_url, graph(d, c, b, a), d)
+    assert summary.exit_code == 0
+    assert summary.count("done") == 4
+    store = Store.open(store_url)
+    assert (store.path(d.key) / "text").read_text() == "abacd"
+    receipt = store.receipt(d.key)
+    assert receipt.inputs == {b.key: "b", c.key: "c"}
+    assert receipt.metrics == {"length": 2}
+    assert receipt.versions["python"]
+    assert receipt.seconds >= 0
+
+
+def test_the_second_run_starts_nothing(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    a = job("a", ledger=str(ledger))
+    b = job("b", a, ledger=str(ledger))
+    run(store_url, graph(a, b), b)
+    events: list[Event] = []
+    summary = run(store_url, graph(a, b), b, events=events)
+    assert built(ledger) == ["a", "b"]
+    assert summary.states == {b.key: "cached"}, "what nobody needs is not asked for"
+    assert [event.kind for event in events] == ["planned"]
+
+
+def test_only_what_a_goal_needs_runs(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    a, other = job("a", ledger=str(ledger)), job("other", ledger=str(ledger))
+    run(store_url, graph(a, other), a)
+    assert built(ledger) == ["a"]
+
+
+def test_a_failure_stops_its_descendants_only(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    bad = job("bad", work="fail", ledger=str(ledger))
+    child = job("child", bad, ledger=str(ledger))
+    grandchild = job("grandchild", child, ledger=str(ledger))
+    good = job("good", ledger=str(ledger))
+    events: list[Event] = []
+    summary = run(store_url, graph(bad, child, grandchild, good), grandchild, good, events=events)
+    assert summary.exit_code == 1
+    states = {name: summary.states[j.key] for name, j in {"bad": bad, "child": child, "grandchild": grandchild, "good": good}.items()}
+    assert states == {"bad": "failed", "child": "skipped", "grandchild": "skipped", "good": "done"}
+    failed = next(event for event in events if event.kind == "failed")
+    assert "on purpose" in str(from_record(dict(failed.data["error"])))
+    assert any("RuntimeError: on purpose" in line for line in failed.data["tail"])
+    assert "last words" in Path(failed.data["log"]).read_text()
+    assert {event.data["needs"] for event in events if event.kind == "skipped"} == {"bad", "child"}
+
+
+def test_bad_input_is_not_tried_again_and_decides_the_exit_code(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    odd = job("odd", work="refuse", retries=3, ledger=str(ledger))
+    summary = run(store_url, graph(odd), odd)
+    assert built(ledger) == ["odd"]
+    assert summary.exit_code == 2
+
+
+def test_retries_are_as_many_as_allowed(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    bad = job("bad", work="fail", retries=2, ledger=str(ledger))
+    assert run(store_url, graph(bad), bad).exit_code == 1
+    assert built(ledger) == ["bad"] * 3
+
+
+def test_a_mended_cause_needs_only_the_same_call(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    a = job("a", ledger=str(ledger))
+    bad = job("b", a, work="fail", ledger=str(ledger))
+    run(store_url, graph(a, bad), bad)
+    mended = job("b", a, work="write", ledger=str(ledger))
+    assert mended.key == bad.key
+    assert run(store_url, graph(a, mended), mended).exit_code == 0
+    assert built(ledger) == ["a", "b", "b"]
+
+
+def test_stopping_saves_and_the_same_call_continues(store_url: str, tmp_path: Path) -> None:
+    slow = job("slow", work="until_stopped")
+    after = job("after", slow)
+    store = Store.open(store_url)
+    pool = InlinePool(store_url)
+    with store.leases() as leases:
+        scheduler = Scheduler(store, pool, leases, lambda event: None)
+        threading.Timer(0.3, scheduler.stop).start()
+        summary = scheduler.run(graph(slow, after), [after.key])
+    assert summary.exit_code == 75
+    assert summary.states == {slow.key: "stopped", after.key: "waiting"}
+    steps = int((store.scratch(slow.key).work / "step").read_text())
+    assert steps > 0
+    again = job("slow", work="until_stopped", steps=steps + 3)
+    assert run(store_url, graph(again), again).exit_code == 0
+    assert store.receipt(slow.key).metrics == {"steps": steps + 3}
+
+
+def test_two_drivers_at_once_build_everything_once(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    first = [job(f"a{i}", ledger=str(ledger), seconds=0.05) for i in range(4)]
+    last = job("z", *first, ledger=str(ledger), seconds=0.05)
+    results: list[Summary] = []
+    threads = [threading.Thread(target=lambda: results.append(run(store_url, graph(*first, last), last))) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [summary.exit_code for summary in results] == [0, 0]
+    assert sorted(built(ledger)) == ["a0", "a1", "a2", "a3", "z"]
+
+
+def test_a_store_in_memory_serves_as_well() -> None:
+    url = "memory://scheduler-test"
+    a = job("a")
+    b = job("b", a)
+    assert run(url, graph(a, b), b).exit_code == 0
+    assert (Store.open(url).path(b.key) / "text").read_text() == "ab"
+
+
+@pytest.mark.parametrize("work", ["write", "curve"])
+def test_curves_are_event_files_under_a_human_name(store_url: str, work: str) -> None:
+    a = job("toy/train model (weak labels) s0", work=work)
+    run(store_url, graph(a), a)
+    folders = [path for path in Store.open(store_url).tensorboard.rglob("*") if path.is_file()]
+    if work == "write":
+        assert not folders, "a stage without curves leaves no event file"
+        return
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    assert folders[0].parent.name == f"train-model-weak-labels-s0-{a.key[:8]}"
+    events = EventAccumulator(str(folders[0].parent))
+    events.Reload()
+    assert [round(point.value, 4) for point in events.Scalars("train/loss")] == [1.0, 0.5, 0.3333, 0.25, 0.2]
