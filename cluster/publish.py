@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import secrets
+import stat
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -30,7 +31,8 @@ def digested(out: Path, receipt: Receipt) -> Receipt:
         path = out / name
         if name == RECEIPT:  # left by a commit that found no room; written anew
             continue
-        if path.is_symlink() or not path.is_file():
+        # lstat, as is_file() would call a file that a quicker committer has just published "not a file"
+        if not stat.S_ISREG(path.lstat().st_mode):
             what = f"left {name}, which is not a plain file"
             raise StageFailed(receipt.name, what, "copy what it points at into the result")
         sync(path)

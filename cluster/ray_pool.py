@@ -147,6 +147,7 @@ class _Slot:
     job: Job | None = None
     result: Any = None  # the reference of the running job
     told: Any = None  # the reference of the pending events() call
+    asked_to_stop: bool = False  # such a worker stops whatever it is given, so it is not used again
 
 
 @dataclass
@@ -207,6 +208,7 @@ class RayPool:
         for slot in self._slots:
             if slot.job is not None:
                 slot.actor.stop.remote()
+                slot.asked_to_stop = True
 
     def close(self) -> None:
         running = [slot.result for slot in self._slots if slot.job is not None]
@@ -273,7 +275,7 @@ class RayPool:
             self._drop(slot)
             problem = StageFailed(job.name, f"its worker died: {_first(error)}", "often out of memory; the log has its last words")
             return Ended(job.key, "failed", error=problem.record(), died=True)
-        if slot.jobs_done >= MAX_JOBS_PER_ACTOR:
+        if slot.asked_to_stop or slot.jobs_done >= MAX_JOBS_PER_ACTOR:
             self._drop(slot)
         return ended
 

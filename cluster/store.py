@@ -13,6 +13,7 @@ machine, with a cache of what was read.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import json
@@ -151,9 +152,18 @@ class Store:
         receipt = digested(out, receipt)
         folder = self._folder(key)
         if isinstance(self.files, LocalFiles):
-            publish_local(out, self._local / folder, receipt, lambda: self.quarantine(key))
+            publish_local(out, self._local / folder, receipt, lambda: self._clear_way(key))
         else:
             publish_remote(self.files, out, folder, receipt)
+
+    def _clear_way(self, key: str) -> None:
+        """Set aside a folder without a receipt. One that a rival published since we looked goes back."""
+        with contextlib.suppress(
+            BadInput, BadEnvironment
+        ):  # a rival was quicker; if not, the rename that follows tells
+            aside = self.quarantine(key)
+            if self.files.exists(f"{aside}/{RECEIPT}"):
+                self.files.move(aside, self._folder(key))
 
     # ---- keeping house
 

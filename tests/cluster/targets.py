@@ -60,9 +60,9 @@ def refuse(context: Context) -> dict[str, Any]:
 
 def die_once(context: Context) -> dict[str, Any]:
     """Kills its own process the first time; the second time finds the mark it left in `work` and succeeds."""
-    _enter(context)
     mark = context.work / "mark"
     if not mark.exists():
+        _enter(context)
         mark.write_text("was here")
         os.kill(os.getpid(), signal.SIGKILL)
     return write(context)
@@ -78,6 +78,7 @@ def until_stopped(context: Context) -> dict[str, Any]:
             raise Interrupted(context.name, f"stopped at {step}")
         step += 1
         saved.write_text(str(step))
+        context.watch.progress(step, 10**6)
         time.sleep(0.01)
     (context.out / "text").write_text(str(step))
     return {"steps": step}

@@ -10,6 +10,7 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -221,11 +222,13 @@ def test_a_folder_that_cannot_be_written_is_a_problem_with_the_environment(tmp_p
 
 def take_all(url: str, keys: list[str], start: Any, results: Any) -> None:
     """Take every key once, release none: what this process got."""
-    with Leases(open_files(url)) as leases:
-        start.wait()
-        got = [key for key in keys if leases.acquire(key) is not None]
-        results.put(got)
-        start.wait()  # all hold what they have until all have tried
+    try:
+        with Leases(open_files(url)) as leases:
+            start.wait(30)
+            results.put([key for key in keys if leases.acquire(key) is not None])
+            start.wait(30)  # all hold what they have until all have tried
+    except Exception:
+        results.put([traceback.format_exc()])
 
 
 def test_of_four_processes_each_key_goes_to_exactly_one(tmp_path: Path) -> None:
