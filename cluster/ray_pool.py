@@ -10,6 +10,7 @@ import os
 import secrets
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -33,7 +34,9 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
     RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # a worker without GPUs keeps the caller's CUDA settings
+    os.environ.setdefault(
+        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
+    )  # a worker without GPUs keeps the caller's CUDA settings
     if address is None:
         _own_token()
         os.environ.pop("RAY_ADDRESS", None)  # a stray variable must not lead us into somebody's cluster
@@ -49,8 +52,12 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
     except Problem:
         raise
     except Exception as error:
-        remedy = "is it running (`ray status`), and do RAY_AUTH_MODE and the token match?" if address else "see `w2s doctor`"
-        raise BadEnvironment(f"Ray at {address or 'this machine'}", f"could not be reached or started: {_first(error)}", remedy) from None
+        remedy = (
+            "is it running (`ray status`), and do RAY_AUTH_MODE and the token match?" if address else "see `w2s doctor`"
+        )
+        raise BadEnvironment(
+            f"Ray at {address or 'this machine'}", f"could not be reached or started: {_first(error)}", remedy
+        ) from None
 
 
 def disconnect() -> None:
@@ -83,7 +90,9 @@ def _answers(address: str) -> None:
         with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
             pass
     except OSError as error:
-        raise BadEnvironment(f"Ray at {address}", f"does not answer: {error.strerror or error}", "check the address and `ray status`") from None
+        raise BadEnvironment(
+            f"Ray at {address}", f"does not answer: {error.strerror or error}", "check the address and `ray status`"
+        ) from None
 
 
 def _first(error: BaseException) -> str:
@@ -99,18 +108,27 @@ class SoloWorker:
         self._events: list[Event] = []
         self._stop = False
         self._preload = tuple(preload)
+        self._loading = threading.Lock()
 
     def warm(self) -> int:
         """Load what jobs will import. Returns the process id."""
         import importlib
 
-        for name in self._preload:
-            importlib.import_module(name)
+        with self._loading:  # imports of one library from two threads at once meet half-made modules
+            for name in self._preload:
+                importlib.import_module(name)
         return os.getpid()
 
     def run(self, job: Job, store_url: str, lease: LeaseRef | None, device: str) -> Ended:
+        self.warm()
         return execute(
-            job, store_url, lease, self._events.append, stop=lambda: self._stop, device=device, capture=_capture_descriptors
+            job,
+            store_url,
+            lease,
+            self._events.append,
+            stop=lambda: self._stop,
+            device=device,
+            capture=_capture_descriptors,
         )
 
     def events(self) -> list[Event]:
@@ -165,7 +183,7 @@ class RayPool:
         import ray
 
         self._ray = ray
-        self._total = ray.cluster_resources()
+        self._total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
         self._largest = _largest_node(ray)
 
     def shape(self, job: Job) -> Resources:
@@ -179,7 +197,9 @@ class RayPool:
         for noun, asked, there in (("CPUs", shape.cpus, self._largest[0]), ("GPUs", shape.gpus, self._largest[1])):
             if asked > there:
                 raise BadEnvironment(
-                    job.name, f"asks for {asked:g} {noun}, and the largest node has {there:g}", "lower it under machines, or use larger nodes"
+                    job.name,
+                    f"asks for {asked:g} {noun}, and the largest node has {there:g}",
+                    "lower it under machines, or use larger nodes",
                 )
 
     def has_room(self, job: Job) -> bool:
@@ -237,8 +257,10 @@ class RayPool:
             self._drop(slot)
         remote = self._ray.remote(SoloWorker)
         # two threads: one works, the other answers events() and stop()
-        actor = remote.options(num_cpus=shape.cpus, num_gpus=shape.gpus, max_concurrency=3).remote(shape.cpus, list(self.preload))
-        actor.warm.remote()
+        actor = remote.options(num_cpus=shape.cpus, num_gpus=shape.gpus, max_concurrency=3).remote(
+            shape.cpus, list(self.preload)
+        )
+        actor.warm.remote()  # type: ignore[attr-defined] - ray.remote is not typed for classes made so
         slot = _Slot(actor, shape)
         self._slots.append(slot)
         return slot
@@ -273,7 +295,9 @@ class RayPool:
             ended: Ended = self._ray.get(slot.result)
         except self._ray.exceptions.RayError as error:
             self._drop(slot)
-            problem = StageFailed(job.name, f"its worker died: {_first(error)}", "often out of memory; the log has its last words")
+            problem = StageFailed(
+                job.name, f"its worker died: {_first(error)}", "often out of memory; the log has its last words"
+            )
             return Ended(job.key, "failed", error=problem.record(), died=True)
         if slot.asked_to_stop or slot.jobs_done >= MAX_JOBS_PER_ACTOR:
             self._drop(slot)

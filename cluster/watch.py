@@ -30,7 +30,7 @@ class FileWatch:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: a second, so only when needed
 
-            self._writer = SummaryWriter(str(self._folder), purge_step=step)  # type: ignore[no-untyped-call]
+            self._writer = SummaryWriter(str(self._folder), purge_step=step)
         self._writer.add_scalar(name, value, step)
         self._emit(Event("scalar", self._key, {"name": name, "value": float(value), "step": int(step)}))
 
@@ -49,7 +49,9 @@ class FileWatch:
     def __enter__(self) -> FileWatch:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         if self._writer is not None:
             self._writer.close()
 

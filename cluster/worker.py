@@ -6,7 +6,6 @@ The same function serves the pool in this process and the actors of a Ray cluste
 from __future__ import annotations
 
 import contextlib
-import errno
 import importlib
 import os
 import socket
@@ -18,6 +17,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from cluster.disk import FULL_DISK
 from cluster.errors import BadEnvironment, Interrupted, Problem, StageFailed
 from cluster.events import Event, Listener
 from cluster.job import Context, Job, Receipt, Target
@@ -26,7 +26,6 @@ from cluster.provenance import git_state, hardware, versions
 from cluster.store import Store
 from cluster.watch import FileWatch
 
-FULL_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TAIL_LINES = 12
 
 
@@ -74,8 +73,8 @@ def execute(
             except BaseException:
                 traceback.print_exc(file=log)
                 raise
-    except Interrupted as problem:
-        return Ended(job.key, "stopped", error=problem.record(), seconds=time.time() - started)
+    except Interrupted as asked:
+        return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
     except BaseException as error:  # a worker outlives what its jobs raise, SystemExit and KeyboardInterrupt included
         problem = as_problem(error, job.name)
         return Ended(job.key, "failed", error=problem.record(), seconds=time.time() - started, tail=_tail(store_url, job.key))
@@ -117,11 +116,9 @@ def load_target(target: str) -> Target:
 
 def set_threads(count: int) -> None:
     """As many compute threads as the job reserved: several torch processes that each take all cores slow one another."""
+    import torch
+
     os.environ["OMP_NUM_THREADS"] = str(count)
-    torch = sys.modules.get("torch")
-    if torch is None:
-        import torch  # type: ignore[no-redef]
-    assert torch is not None
     torch.set_num_threads(count)  # holds for the calling thread, which is the one that works
 
 

@@ -44,7 +44,9 @@ class LabelTable:
         missing = [row_id for row_id in wanted if row_id not in place]
         for fault, ids in (("are labelled twice", doubled), ("have no label", missing)):
             if ids:
-                raise BadInput(where, f"{len(ids)} of {len(wanted)} rows {fault}, e.g. {', '.join(ids[:3])}", "run `w2s verify`")
+                raise BadInput(
+                    where, f"{len(ids)} of {len(wanted)} rows {fault}, e.g. {', '.join(ids[:3])}", "run `w2s verify`"
+                )
         order = np.array([place[row_id] for row_id in wanted], dtype=np.int64)
         return LabelTable(tuple(wanted), self.probs_NC[order], self.logits_NC[order])
 

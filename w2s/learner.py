@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 
 from w2s.config import Config, absolute, path_identity
 
-PIP_SOURCE = re.compile(r"^pip:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!-]+)/(?P<path>[A-Za-z0-9._/-]+)$")
+PIP_SOURCE = re.compile(
+    r"^pip:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!-]+)/(?P<path>[A-Za-z0-9._/-]+)$"
+)
 TINY_SOURCE = re.compile(r"^tiny:(?P<family>bert|gpt2|llama)$")
 HUB_SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")
 
@@ -59,7 +61,9 @@ class ModelRef(Config):
         if form == "tiny" and not TINY_SOURCE.match(self.source):
             raise ValueError(f"no tiny model '{self.source}'. There are: tiny:bert, tiny:gpt2, tiny:llama")
         if form == "hub" and not HUB_SOURCE.match(self.source):
-            raise ValueError(f"'{self.source}' is neither a hub id nor a local folder (write ./{self.source} for a folder)")
+            raise ValueError(
+                f"'{self.source}' is neither a hub id nor a local folder (write ./{self.source} for a folder)"
+            )
         if form == "static" and self.tokenizer is None:
             raise ValueError("a static: source needs tokenizer")
         return self
@@ -68,7 +72,7 @@ class ModelRef(Config):
     def form(self) -> Literal["hub", "local", "pip", "static", "tiny"]:
         for prefix in ("pip", "static", "tiny"):
             if self.source.startswith(prefix + ":"):
-                return prefix  # type: ignore[return-value]
+                return prefix
         return "local" if is_local(self.source) else "hub"
 
     @property
@@ -129,20 +133,27 @@ class Learner(Config):
     schedule: Schedule = Schedule()
     epochs: float = Field(2, gt=0, le=1000)
     batch: int = Field(32, ge=1, description="rows per optimizer step, over all devices")
-    batch_tokens: int | None = Field(None, ge=1, description="instead of `batch`: fill each step up to so many padded tokens")
+    batch_tokens: int | None = Field(
+        None, ge=1, description="instead of `batch`: fill each step up to so many padded tokens"
+    )
     bucket: bool = Field(True, description="group rows of similar length into a batch")
     max_tokens: int = Field(512, ge=2, description="longest text, in tokens")
-    too_long: Literal["truncate", "drop"] = Field("truncate", description="training rows over max_tokens; prediction truncates")
+    too_long: Literal["truncate", "drop"] = Field(
+        "truncate", description="training rows over max_tokens; prediction truncates"
+    )
     trainable_layers: Literal["all"] | Annotated[int, Field(ge=0)] = Field(
         "all", description="how many of the last layers learn; 0 trains the head alone"
     )
-    pooling: Literal["auto", "last", "mean", "cls"] = Field("auto", description="auto: last token for decoders, mean for encoders")
+    pooling: Literal["auto", "last", "mean", "cls"] = Field(
+        "auto", description="auto: last token for decoders, mean for encoders"
+    )
     head: Literal["zero", "normal"] = "zero"
     dropout: bool = Field(False, description="keep the model's own dropout on while training")
     precision: Literal["fp32", "bf16"] = "fp32"
     evaluate: Literal["never", "epoch"] | Annotated[int, Field(ge=1)] = Field("epoch", description="or every N steps")
     select: Literal["last", "best", "oracle"] = Field(
-        "last", description="best: highest agreement with the held-out labels it learns from; oracle: by ground truth, a bound"
+        "last",
+        description="best: highest agreement with the held-out labels it learns from; oracle: by ground truth, a bound",
     )
     patience: int | None = Field(None, ge=1, description="stop after so many evaluations without a better one")
 

@@ -14,7 +14,9 @@ class Machine(Config):
 
     cpus: float = Field(1, gt=0, description="cores a stage reserves; its thread count")
     gpus: float = Field(1, ge=0, le=1, description="share of a GPU, where the cluster has any")
-    micro_batch: Literal["auto"] | Annotated[int, Field(ge=1)] = Field("auto", description="rows held in memory at once")
+    micro_batch: Literal["auto"] | Annotated[int, Field(ge=1)] = Field(
+        "auto", description="rows held in memory at once"
+    )
     gradient_checkpointing: bool = False
 
 

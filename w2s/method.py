@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from pydantic import Field
 
@@ -13,7 +13,7 @@ from w2s.stages import HowCombined, Labels
 from w2s.world import World
 
 if TYPE_CHECKING:
-    AnyLoss = LossConfig
+    AnyLoss: TypeAlias = LossConfig
 else:
     AnyLoss = union("losses")
 

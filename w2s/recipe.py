@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
@@ -19,7 +19,8 @@ from w2s.task import TaskConfig
 from w2s.world import World
 
 if TYPE_CHECKING:
-    AnyTask, AnyMethod = TaskConfig, MethodConfig
+    AnyTask: TypeAlias = TaskConfig
+    AnyMethod: TypeAlias = MethodConfig
 else:
     AnyTask, AnyMethod = union("tasks"), union("methods")
 

@@ -35,12 +35,16 @@ def ray_cluster() -> Iterator[None]:
     os.environ.update(before)
 
 
-def run(url: str, jobs: Mapping[str, Job], *goals: Job, events: list[Event] | None = None, pool: RayPool | None = None) -> Summary:
+def run(
+    url: str, jobs: Mapping[str, Job], *goals: Job, events: list[Event] | None = None, pool: RayPool | None = None
+) -> Summary:
     store = Store.open(url)
     own = pool or RayPool(url)
     try:
         with store.leases() as leases:
-            return Scheduler(store, own, leases, (events if events is not None else []).append).run(jobs, [g.key for g in goals])
+            return Scheduler(store, own, leases, (events if events is not None else []).append).run(
+                jobs, [g.key for g in goals]
+            )
     finally:
         if pool is None:
             own.close()
@@ -148,7 +152,9 @@ store = Store.open({store_url!r})
 with store.leases() as leases:
     Scheduler(store, RayPool({store_url!r}), leases, print).run(graph(a, b), [b.key])
 """
-    driver = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    driver = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
     deadline = time.monotonic() + 120
     while built(ledger) != ["a", "b"]:
         assert time.monotonic() < deadline, "the driver never got to b"

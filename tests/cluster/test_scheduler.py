@@ -20,7 +20,9 @@ from tests.cluster.targets import built, graph, job
 def run(url: str, jobs: Mapping[str, Job], *goals: Job, events: list[Event] | None = None) -> Summary:
     store = Store.open(url)
     with store.leases() as leases:
-        return Scheduler(store, InlinePool(url), leases, (events if events is not None else []).append).run(jobs, [g.key for g in goals])
+        return Scheduler(store, InlinePool(url), leases, (events if events is not None else []).append).run(
+            jobs, [g.key for g in goals]
+        )
 
 
 def test_order_results_and_receipts(store_url: str) -> None:
@@ -67,7 +69,10 @@ def test_a_failure_stops_its_descendants_only(store_url: str, tmp_path: Path) ->
     events: list[Event] = []
     summary = run(store_url, graph(bad, child, grandchild, good), grandchild, good, events=events)
     assert summary.exit_code == 1
-    states = {name: summary.states[j.key] for name, j in {"bad": bad, "child": child, "grandchild": grandchild, "good": good}.items()}
+    states = {
+        name: summary.states[j.key]
+        for name, j in {"bad": bad, "child": child, "grandchild": grandchild, "good": good}.items()
+    }
     assert states == {"bad": "failed", "child": "skipped", "grandchild": "skipped", "good": "done"}
     failed = next(event for event in events if event.kind == "failed")
     assert "on purpose" in str(from_record(dict(failed.data["error"])))
@@ -125,7 +130,9 @@ def test_two_drivers_at_once_build_everything_once(store_url: str, tmp_path: Pat
     first = [job(f"a{i}", ledger=str(ledger), seconds=0.05) for i in range(4)]
     last = job("z", *first, ledger=str(ledger), seconds=0.05)
     results: list[Summary] = []
-    threads = [threading.Thread(target=lambda: results.append(run(store_url, graph(*first, last), last))) for _ in range(2)]
+    threads = [
+        threading.Thread(target=lambda: results.append(run(store_url, graph(*first, last), last))) for _ in range(2)
+    ]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -57,7 +57,9 @@ def test_imports_go_down(file: Path) -> None:
     above = {name for name in imports(file) if name.startswith("w2s.") and (floor_of(name) or 0) > floor}
     assert not above, f"{own} (floor {floor}) imports from above: {above}"
     if own.startswith("cluster"):
-        assert not any(name == "w2s" or name.startswith("w2s.") for name in imports(file)), "cluster knows nothing of w2s"
+        assert not any(name == "w2s" or name.startswith("w2s.") for name in imports(file)), (
+            "cluster knows nothing of w2s"
+        )
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_name)

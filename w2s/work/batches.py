@@ -14,7 +14,9 @@ Indices = NDArray[np.int64]
 WINDOW = 16  # batches sorted by length together: enough for little padding, few enough to keep batches varied
 
 
-def epoch_batches(lengths: Sequence[int], seed: int, epoch: int, *, batch: int, batch_tokens: int | None, bucket: bool) -> list[Indices]:
+def epoch_batches(
+    lengths: Sequence[int], seed: int, epoch: int, *, batch: int, batch_tokens: int | None, bucket: bool
+) -> list[Indices]:
     """One epoch's batches of row indices, in order; each row exactly once, the last batch of a window may be short.
 
     Rows are shuffled; with `bucket`, windows of shuffled rows are sorted by length before they are cut, and the cut batches

@@ -42,4 +42,8 @@ def run(context: Context) -> dict[str, Any]:
     probs_MNC, logits_MNC = np.stack([m.probs_NC for m in joined]), np.stack([m.logits_NC for m in joined])
     LabelTable(ids, *combine(probs_MNC, logits_MNC, context.science["how"])).save(context.out)
     choices_MN = probs_MNC.argmax(axis=-1)
-    return {"n": len(ids), "members": len(members), "unanimous": float((choices_MN == choices_MN[0]).all(axis=0).mean())}
+    return {
+        "n": len(ids),
+        "members": len(members),
+        "unanimous": float((choices_MN == choices_MN[0]).all(axis=0).mean()),
+    }

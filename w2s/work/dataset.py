@@ -13,7 +13,6 @@ from torch import Tensor
 from w2s.work.model import Tokenizer
 from w2s.work.table import RowTable
 
-
 NO_LIMIT = 10**9
 
 
@@ -31,7 +30,9 @@ class Batch:
         return len(self.target_BC)
 
     def to(self, device: str) -> Batch:
-        return Batch(self.input_ids.to(device), self.attention_mask.to(device), self.target_BC.to(device), self.candidates)
+        return Batch(
+            self.input_ids.to(device), self.attention_mask.to(device), self.target_BC.to(device), self.candidates
+        )
 
 
 @dataclass(frozen=True)

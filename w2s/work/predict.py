@@ -30,7 +30,9 @@ def run(context: Context) -> dict[str, Any]:
     done = 0
     for batch_rows in by_length(data.lengths, PREDICT_TOKENS // data.candidates):
         if context.stop():
-            raise Interrupted(context.name, f"stopped after {done} of {len(rows)} rows", "the same command starts it again")
+            raise Interrupted(
+                context.name, f"stopped after {done} of {len(rows)} rows", "the same command starts it again"
+            )
         chosen = batch_rows.tolist()
         batch = data.batch(chosen, tokenizer).to(context.device)
         autocast = torch.autocast(context.device, dtype=torch.bfloat16, enabled=learner.precision == "bf16")

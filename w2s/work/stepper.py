@@ -147,7 +147,7 @@ class Plain:
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
 
 
-class _same_dropout(AbstractContextManager[None]):  # noqa: N801 - reads as a verb where it is used
+class _same_dropout(AbstractContextManager[None]):
     """What runs inside draws the random numbers that what follows will draw again: both passes see one dropout mask."""
 
     def __init__(self, device: str) -> None:

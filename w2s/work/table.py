@@ -58,9 +58,15 @@ def write(folder: Path, by_split: Mapping[str, Sequence[Example]], n_classes: in
 def read(folder: Path, part: Mapping[str, Any], where: str) -> RowTable:
     """The rows of one part (its science form). Raises BadInput when the part is empty."""
     table = pq.read_table(folder / FILE)
-    keep = [i for i, row in enumerate(table.select(["split", "group"]).to_pylist()) if _belongs(part, row["split"], row["group"])]
+    keep = [
+        i
+        for i, row in enumerate(table.select(["split", "group"]).to_pylist())
+        if _belongs(part, row["split"], row["group"])
+    ]
     if not keep:
-        raise BadInput(where, f"the '{part['name']}' part holds no rows", "take more rows (task.n_train) or other shares (split)")
+        raise BadInput(
+            where, f"the '{part['name']}' part holds no rows", "take more rows (task.n_train) or other shares (split)"
+        )
     chosen = table.take(keep)
     return RowTable(
         ids=tuple(chosen["id"].to_pylist()),

@@ -74,13 +74,26 @@ class Loop:
     """The training loop over a stepper: order, schedule, evaluation, selection, checkpoints."""
 
     def __init__(
-        self, context: Context, learner: Learner, stepper: Stepper, tokenizer: Tokenizer, data: Dataset, held_out: Dataset | None, *, seed: int
+        self,
+        context: Context,
+        learner: Learner,
+        stepper: Stepper,
+        tokenizer: Tokenizer,
+        data: Dataset,
+        held_out: Dataset | None,
+        *,
+        seed: int,
     ) -> None:
         self.context, self.learner, self.stepper, self.tokenizer = context, learner, stepper, tokenizer
         self.data, self.held_out = data, held_out
         self.lengths = data.lengths
         self.steps, ends = schedule(
-            self.lengths, seed, learner.epochs, batch=learner.batch, batch_tokens=learner.batch_tokens, bucket=learner.bucket
+            self.lengths,
+            seed,
+            learner.epochs,
+            batch=learner.batch,
+            batch_tokens=learner.batch_tokens,
+            bucket=learner.bucket,
         )
         self.evaluations = _evaluation_steps(learner, len(self.steps), ends)
         self.progress = Progress()
@@ -96,7 +109,11 @@ class Loop:
         while progress.step < total and not self._patience_spent():
             if self.context.stop():
                 self._checkpoint()
-                raise Interrupted(self.context.name, f"stopped at step {progress.step} of {total}", "the same command goes on from here")
+                raise Interrupted(
+                    self.context.name,
+                    f"stopped at step {progress.step} of {total}",
+                    "the same command goes on from here",
+                )
             self._one_step(total)
             if progress.step in self.evaluations:
                 self._evaluate()
@@ -119,7 +136,7 @@ class Loop:
                 f"loss {stepped.loss} and gradient norm {stepped.grad_norm} at step {progress.step}; the batch held rows {ids}",
                 "lower optim.lr, or set optim.clip",
             )
-        self._tokens += self.data.real_tokens(rows)
+        self._tokens += self.data.real_tokens(rows.tolist())
         progress.step += 1
         progress.losses.append(stepped.loss)
         if progress.step % LOG_EVERY == 0 or progress.step == total:
@@ -127,7 +144,9 @@ class Loop:
             self.context.watch.scalar("train/loss", sum(recent) / len(recent), progress.step)
             self.context.watch.scalar("train/grad_norm", stepped.grad_norm, progress.step)
             self.context.watch.scalar("train/lr", stepped.lr, progress.step)
-            self.context.watch.scalar("train/tokens_per_s", self._tokens / (time.monotonic() - self._started), progress.step)
+            self.context.watch.scalar(
+                "train/tokens_per_s", self._tokens / (time.monotonic() - self._started), progress.step
+            )
 
     def _micros(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> list[Batch]:
         wanted = self.context.machines.get("micro_batch", "auto")
@@ -165,7 +184,9 @@ class Loop:
         tensors |= {f"weights/{name}": value for name, value in self.stepper.weights().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         state = {"progress": vars(self.progress), "stepper": numbers}
-        checkpoint.save(self.context.work, self.context.key, Checkpoint(self.progress.step, tensors, state), self.context.still_mine)
+        checkpoint.save(
+            self.context.work, self.context.key, Checkpoint(self.progress.step, tensors, state), self.context.still_mine
+        )
         self._saved_at = time.monotonic()
 
     def _resume(self) -> None:
@@ -193,7 +214,11 @@ class Loop:
             "truncated": self.data.truncated,
             "dropped": self.data.dropped,
             "tokens_per_s": self._tokens / seconds if self._tokens and seconds > 0 else None,
-            **{f"val_{name}": value for name, value in (progress.curve[-1] if progress.curve else {}).items() if name != "step"},
+            **{
+                f"val_{name}": value
+                for name, value in (progress.curve[-1] if progress.curve else {}).items()
+                if name != "step"
+            },
         }
 
 
@@ -216,9 +241,15 @@ def _dataset(
         target_NC = torch.tensor(table.probs_NC, dtype=torch.float32)
     data = encode(tokenizer, rows, target_NC, learner.max_tokens, learner.too_long)
     if data.truncated or data.dropped:
-        context.watch.note(f"{data.truncated} texts cut to {learner.max_tokens} tokens, {data.dropped} rows dropped as longer")
+        context.watch.note(
+            f"{data.truncated} texts cut to {learner.max_tokens} tokens, {data.dropped} rows dropped as longer"
+        )
     if not len(data):
-        raise BadInput(context.name, f"every row is longer than {learner.max_tokens} tokens", "raise max_tokens, or set too_long: truncate")
+        raise BadInput(
+            context.name,
+            f"every row is longer than {learner.max_tokens} tokens",
+            "raise max_tokens, or set too_long: truncate",
+        )
     return data
 
 
@@ -227,7 +258,13 @@ def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _meta(science: Mapping[str, Any], context: Context) -> dict[str, Any]:
-    return {"stage": context.key, "name": context.name, "learner": science["learner"], "loss": science["loss"], "seed": science["seed"]}
+    return {
+        "stage": context.key,
+        "name": context.name,
+        "learner": science["learner"],
+        "loss": science["loss"],
+        "seed": science["seed"],
+    }
 
 
 __all__ = ["Classifier", "Loop", "Progress", "run"]
