@@ -4,12 +4,13 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help quickstart test check format clean setup constraints wheel
+.PHONY: help quickstart test lint check format clean setup constraints wheel
 
 help:
 	@echo "make quickstart   set up, then run a real weak-to-strong experiment (about three minutes on two cores)"
 	@echo "make test         set up, then pass the tests"
 	@echo "make check        format, lint, types, floors, tests"
+	@echo "make constraints  find and pin the newest versions that install together"
 	@echo "make clean        remove what these made (the store stays; it is your work)"
 
 setup: $(STAMP)
@@ -28,11 +29,12 @@ quickstart: setup
 test: setup
 	$(BIN)/python -m pytest
 
-check: setup
+lint: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+
+check: lint test
 
 format: setup
 	$(BIN)/ruff format .
