@@ -61,10 +61,18 @@ class InlinePool:
         if not self._queue:
             return []
         job, lease = self._queue.popleft()
-        return [execute(job, self._url, lease, emit, stop=lambda: self._stopping)]
+        return [execute(job, self._url, lease, emit, stop=lambda: self._stopping, device=_device(job))]
 
     def stop(self) -> None:
         self._stopping = True
 
     def close(self) -> None:
         self._queue.clear()
+
+
+def _device(job: Job) -> str:
+    if job.resources.gpus == 0:
+        return "cpu"
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -7,23 +7,21 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, TextIO
 
+from cluster import local_session
 from cluster.errors import BadEnvironment, Problem, StageFailed
 from cluster.events import Event, Listener
 from cluster.job import Job, Resources
 from cluster.worker import Ended, LeaseRef, execute
 
 GOODBYE_S = 30.0  # how long running jobs may take to save when everything stops
-CONNECT_S = 60.0
+OBJECT_STORE_BYTES = 128 * 1024**2  # paths and receipts travel, never weights: Ray's default would take 30 % of memory
 MAX_JOBS_PER_ACTOR = 200  # then a fresh process: whatever a library leaks is given back
 
 
@@ -37,15 +35,23 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
     os.environ.setdefault(
         "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
     )  # a worker without GPUs keeps the caller's CUDA settings
+    folder = None
     if address is None:
-        _own_token()
+        folder = local_session.begin()
         os.environ.pop("RAY_ADDRESS", None)  # a stray variable must not lead us into somebody's cluster
     import ray
 
     quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     try:
         if address is None:
-            ray.init(num_cpus=cpus, include_dashboard=dashboard, dashboard_host="127.0.0.1", **quiet)
+            ray.init(
+                num_cpus=cpus,
+                include_dashboard=dashboard,
+                dashboard_host="127.0.0.1",
+                object_store_memory=OBJECT_STORE_BYTES,
+                _temp_dir=str(folder),
+                **quiet,
+            )
         else:
             _answers(address)
             ray.init(address=address, **quiet)
@@ -65,18 +71,7 @@ def disconnect() -> None:
     import ray
 
     ray.shutdown()
-
-
-def _own_token() -> None:
-    """Token auth for a cluster of our own: a fresh token in a file only we can read, for this process tree alone."""
-    folder = Path(tempfile.mkdtemp(prefix="w2s-ray-"))  # mkdtemp gives 0700
-    token = folder / "token"
-    descriptor = os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(secrets.token_hex(32))
-    os.environ["RAY_AUTH_MODE"] = "token"
-    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
-    os.environ.pop("RAY_AUTH_TOKEN", None)
+    local_session.end()
 
 
 def _answers(address: str) -> None:

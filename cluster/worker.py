@@ -116,10 +116,10 @@ def load_target(target: str) -> Target:
 
 def set_threads(count: int) -> None:
     """As many compute threads as the job reserved: several torch processes that each take all cores slow one another."""
-    import torch
-
-    os.environ["OMP_NUM_THREADS"] = str(count)
-    torch.set_num_threads(count)  # holds for the calling thread, which is the one that works
+    os.environ["OMP_NUM_THREADS"] = str(count)  # for a torch that is loaded later
+    torch = sys.modules.get("torch")
+    if torch is not None:
+        torch.set_num_threads(count)  # holds for the calling thread, which is the one that works
 
 
 def as_problem(error: BaseException, name: str) -> Problem:

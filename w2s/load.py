@@ -17,6 +17,8 @@ from w2s.yaml_source import Source, parse
 
 Loc = tuple[str | int, ...]
 SUFFIXES = (".yaml", ".yml")
+TYPE_NAMES = ("function-before", "int", "constrained-int", "literal")
+SELF_EVIDENT = ("extra_forbidden", "missing", "union_tag_invalid", "union_tag_not_found", "value_error")
 _ROOM_OF = {"task": "tasks", "method": "methods", "baselines": "methods", "loss": "losses"}
 
 
@@ -30,6 +32,8 @@ def find(reference: str) -> Path:
             packaged = package_recipes() / f"{reference}{suffix}"
             if packaged.is_file() and packaged.resolve().is_relative_to(package_recipes().resolve()):
                 return packaged
+    if given.is_dir():
+        raise BadInput(reference, "is a folder", "name a recipe file in it, or a packaged recipe (`w2s list recipes`)")
     known = packaged_names()
     raise BadInput(reference, "no such recipe file", unknown("packaged recipe", given.stem, known) + " (`w2s list recipes`)")
 
@@ -105,27 +109,45 @@ def _step_into(place: Any, step: str | int, text: str) -> Any:
 
 
 def _told(error: ValidationError, where: str, source: Source, overridden: list[Loc]) -> BadInput:
-    lines = []
+    """All faults as one BadInput, a line for each place that has any."""
+    by_place: dict[Loc, list[Any]] = {}
     for fault in error.errors(include_url=False):
-        loc = _written(fault["loc"])
-        by_override = bool(loc) and any(loc[: len(path)] == path or path[: len(loc)] == loc for path in overridden)
-        line = None if by_override else source.line(loc)
-        place = "command line" if by_override else f"{where}:{line}" if line else where
-        lines.append((f"{place}: {'.'.join(map(str, loc))}" if loc else place, _what(fault, loc)))
-    first, *rest = lines
-    more = "".join(f"\n{place}: {what}" for place, what in rest)
-    return BadInput(first[0], first[1] + more)
+        by_place.setdefault(_written(fault), []).append(fault)
+    # a bad element makes its list bad as well: the element says it better
+    inner = {loc: faults for loc, faults in by_place.items() if not any(_below(loc, other) for other in by_place)}
+    first, *rest = [(_place(loc, where, source, overridden), _why(faults, loc)) for loc, faults in inner.items()]
+    return BadInput(first[0], first[1] + "".join(f"\n{place}: {what}" for place, what in rest))
 
 
-def _written(loc: Loc) -> Loc:
+def _below(loc: Loc, other: Loc) -> bool:
+    return len(other) > len(loc) and other[: len(loc)] == loc
+
+
+def _place(loc: Loc, where: str, source: Source, overridden: list[Loc]) -> str:
+    by_override = bool(loc) and any(loc[: len(path)] == path or path[: len(loc)] == loc for path in overridden)
+    line = None if by_override else source.line(loc)
+    place = "command line" if by_override else f"{where}:{line}" if line else where
+    return f"{place}: {'.'.join(map(str, loc))}" if loc else place
+
+
+def _why(faults: list[Any], loc: Loc) -> str:
+    """What is wrong at one place; a choice among several types fails once for each."""
+    reasons = list(dict.fromkeys(_what(fault, loc) for fault in faults))
+    found = _found(faults[0])
+    return " or ".join([reasons[0], *(reason.removeprefix("input should be ") for reason in reasons[1:])]) + found
+
+
+def _written(fault: Any) -> Loc:
     """A pydantic location as the user wrote it: without the tags that choose among kinds, and without type names."""
     result: list[str | int] = []
     room: str | None = None
-    for step in loc:
-        if room is not None and step in names(room):
+    loc: Loc = fault["loc"]
+    named = len(loc) - 1 if fault["type"] in ("extra_forbidden", "missing") else len(loc)  # there the last is a field
+    for i, step in enumerate(loc):
+        if room is not None and i < named and step in names(room):
             room = None
             continue
-        if isinstance(step, str) and ("[" in step or step in ("function-before", "int", "constrained-int", "literal")):
+        if i < named and isinstance(step, str) and ("[" in step or step in TYPE_NAMES):
             continue
         result.append(step)
         room = _ROOM_OF.get(str(step), room if isinstance(step, int) else None)
@@ -146,9 +168,17 @@ def _what(fault: Any, loc: Loc) -> str:
         return "needs `kind`"
     if kind == "value_error":
         return str(context.get("error", fault["msg"]))
+    words: str = fault["msg"][0].lower() + fault["msg"][1:]
+    return words.partition(", unable to parse")[0].replace(" or object to extract fields from", "").replace("dictionary", "mapping")
+
+
+def _found(fault: Any) -> str:
+    """What stands there now, where a message does not say so itself."""
     found = fault.get("input")
-    shown = f", found {found!r}" if not isinstance(found, dict | list | BaseModel) else ""
-    return fault["msg"][0].lower() + fault["msg"][1:] + shown
+    if fault["type"] in SELF_EVIDENT or isinstance(found, dict | list | BaseModel):
+        return ""
+    shown = repr(found)
+    return f", found {shown if len(shown) <= 80 else shown[:77] + '...'}"
 
 
 def _fields_at(loc: Loc) -> list[str]:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -128,6 +132,63 @@ def test_an_address_that_does_not_answer_is_told_at_once() -> None:
     assert "Ray at 127.0.0.1:1: does not answer" in done.stderr
     assert BadEnvironment.__name__ in done.stderr
     assert time.monotonic() - started < 60
+
+
+def test_an_existing_cluster_is_joined_with_its_token_and_refused_without(tmp_path: Path) -> None:
+    """A head started by hand, as on a cluster: the right token joins and runs, a wrong one is told what to check."""
+    port = _free_port()
+    folder = Path(tempfile.mkdtemp(prefix="w2s-head-", dir="/tmp"))  # short: sockets have 107 bytes
+    token, wrong = folder / "token", folder / "wrong"
+    token.write_text("a" * 64)
+    wrong.write_text("b" * 64)
+    env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    command = ["ray", "start", "--head", f"--port={port}", "--num-cpus=1", f"--temp-dir={folder}", "--include-dashboard=false"]
+    command += ["--object-store-memory=100000000", "--block"]
+    head = subprocess.Popen(
+        [sys.executable, "-m", "ray.scripts.scripts", *command[1:]], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    try:
+        _wait_for(port)
+        code = f"""
+from cluster.ray_pool import RayPool, connect
+from cluster.scheduler import Scheduler
+from cluster.store import Store
+from tests.cluster.targets import graph, job
+connect("127.0.0.1:{port}")
+a = job("a")
+store = Store.open({str(tmp_path / "store")!r})
+pool = RayPool(store.url)
+with store.leases() as leases:
+    print(Scheduler(store, pool, leases, lambda event: None).run(graph(a), [a.key]).states)
+pool.close()
+"""
+        joined = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert "'done'" in joined.stdout, joined.stderr
+        env["RAY_AUTH_TOKEN_PATH"] = str(wrong)
+        refused = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        assert "do RAY_AUTH_MODE and the token match?" in refused.stderr
+    finally:
+        family = [head, *psutil.Process(head.pid).children(recursive=True)] if head.poll() is None else []
+        for process in family:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        head.wait()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait_for(port: int) -> None:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), timeout=1):
+            return
+        time.sleep(0.2)
+    raise AssertionError("the head never listened")
 
 
 def _name(process: psutil.Process) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv as csv_module
 import io
 import json as json_module
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from w2s.metrics import Interval, to_json
@@ -12,19 +14,22 @@ from w2s.report.summary import Report, Row
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 SCHEMA = 1
 HEAD = ("method", "floor", "transfer", "ceiling", "PGR", "agreement", "seeds")
 UNKNOWN = "-"
+SHOWN = 4  # missing stages named in text; JSON names all
 
 
 def legend(report: Report) -> list[str]:
-    """What the numbers are and how the interval was made."""
+    """What the numbers are and how the intervals were made."""
+    resampled = "test rows and seeds" if any(len(row.seeds) > 1 for row in report.rows) else "test rows (one seed)"
     return [
-        "floor: the weak supervisor; transfer: the strong student on its labels; ceiling: the strong model on the truth; "
-        "PGR = (transfer - floor) / (ceiling - floor).",
-        f"[..]: {report.level:.0%} paired bootstrap interval over test rows and seeds; PGR is the ratio of means over seeds, "
-        "and is not given where the gap is under twice its standard error.",
+        "floor: the weak supervisor; transfer: the strong student on its labels; ceiling: the strong model on the "
+        "truth; PGR = (transfer - floor) / (ceiling - floor), the share of the gap that the student recovers.",
+        f"In brackets: {report.level:.0%} paired bootstrap intervals over {resampled}; PGR is the ratio of the means "
+        "over seeds, and is not given where the gap is under twice its standard error.",
     ]
 
 
@@ -40,17 +45,19 @@ def facts(report: Report) -> str:
 
 def cells(row: Row) -> tuple[str, ...]:
     """One method's line as short texts."""
-    pgr = _interval(row.pgr, 2) if row.pgr is not None else row.verdict
+    pgr = _interval(row.pgr, 2) if row.seeds and row.pgr is not None else row.verdict if row.seeds else UNKNOWN
     agreement = UNKNOWN if row.agreement is None else f"{row.agreement:.3f}"
     seeds = ", ".join(map(str, row.seeds)) or UNKNOWN
     return (row.method, _interval(row.floor), _interval(row.transfer), _interval(row.ceiling), pgr, agreement, seeds)
 
 
 def _interval(value: Interval | None, digits: int = 3) -> str:
+    """`mean [low, high]`; an unbounded end is written inf."""
     if value is None:
         return UNKNOWN
-    low, high = ("inf" if end is None else f"{end:.{digits}f}" for end in (value.low, value.high))
-    return f"{value.mean:.{digits}f} [{'-inf' if low == 'inf' else low}, {high}]"
+    low = "-inf" if value.low is None else f"{value.low:.{digits}f}"
+    high = "inf" if value.high is None else f"{value.high:.{digits}f}"
+    return f"{value.mean:.{digits}f} [{low}, {high}]"
 
 
 def _remarks(report: Report) -> list[str]:
@@ -60,25 +67,54 @@ def _remarks(report: Report) -> list[str]:
         for name, accuracies in row.members.items():
             lines.append(f"{row.method}, {name}: accuracy {', '.join(f'{value:.3f}' for value in accuracies)}")
         if row.missing:
-            shown = "; ".join(row.missing[:4]) + (f"; and {len(row.missing) - 4} more" if len(row.missing) > 4 else "")
-            lines.append(f"{row.method}: {len(row.missing)} stages are missing: {shown}")
+            shown = "; ".join(row.missing[:SHOWN]) + (
+                f"; and {more} more" if (more := len(row.missing) - SHOWN) > 0 else ""
+            )
+            counted = "1 stage is" if len(row.missing) == 1 else f"{len(row.missing)} stages are"
+            lines.append(f"{row.method}: {counted} missing: {shown}")
     return lines
 
 
 def terminal(report: Report, console: Console) -> None:
-    """Print the report as a table."""
-    from rich import box
-    from rich.markup import escape
-    from rich.table import Table
+    """Print the report: one line a method if the console is wide enough, else one block a method. Cuts nothing off."""
+    from rich.measure import Measurement
+    from rich.text import Text
 
-    table = Table(title=f"{escape(report.recipe)}  ({escape(facts(report))})", box=box.SIMPLE, title_justify="left", title_style="bold")
-    for i, name in enumerate(HEAD):
-        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i > 0)
-    for row in report.rows:
-        table.add_row(*(escape(cell) for cell in cells(row)))
+    # Text, not strings: brackets and colons in names are neither markup nor emoji
+    console.print(Text(f"{report.recipe}  ({facts(report)})", style="bold"))
+    table = _table(report)
+    if Measurement.get(console, console.options.update(max_width=sys.maxsize), table).maximum > console.width:
+        table = _blocks(report)
     console.print(table)
     for line in (*_remarks(report), *legend(report)):
-        console.print(line, style="dim", markup=False)
+        console.print(Text(line, style="dim"))
+
+
+def _table(report: Report) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE)
+    for i, name in enumerate(HEAD):
+        table.add_column(name, justify="left" if i == 0 else "right", no_wrap=i > 0, overflow="fold")
+    for row in report.rows:
+        table.add_row(*map(Text, cells(row)))
+    return table
+
+
+def _blocks(report: Report) -> Table:
+    from rich import box
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=box.SIMPLE, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for row in report.rows:
+        for name, cell in zip(HEAD, cells(row), strict=True):
+            table.add_row(name, Text(cell), end_section=name == HEAD[-1])
+    return table
 
 
 def markdown(report: Report) -> str:
@@ -89,26 +125,53 @@ def markdown(report: Report) -> str:
     return "\n".join(lines)
 
 
-def _md_row(row: Any) -> str:
+def _md_row(row: Sequence[str]) -> str:
     return "| " + " | ".join(row) + " |"
 
 
 def _md(text: str) -> str:
-    """Text that stays one cell and one line, whatever a name holds."""
-    for found, safe in (("\\", "\\\\"), ("|", "\\|"), ("<", "&lt;"), ("\r", " "), ("\n", " ")):
+    """Text that stays one cell, one line and plain, whatever a name holds."""
+    for found, safe in (
+        ("\\", "\\\\"),
+        ("&", "&amp;"),
+        ("<", "&lt;"),
+        ("|", "\\|"),
+        ("`", "\\`"),
+        ("*", "\\*"),
+        ("](", "]\\("),
+    ):
         text = text.replace(found, safe)
-    return text
+    return _one_line(text)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.splitlines())
 
 
 CSV_SIDES = ("floor", "transfer", "ceiling", "gain", "pgr")
 
 
 def csv(report: Report) -> str:
-    """One line a method: mean, low and high of each score. Empty where unknown."""
+    """One line a method: mean, low and high of each score. Empty: unknown or, beside a mean, unbounded."""
     out = io.StringIO()
     writer = csv_module.writer(out, lineterminator="\n")
     sides = [f"{side}{end}" for side in CSV_SIDES for end in ("", "_low", "_high")]
-    writer.writerow(["recipe", "task", "weak", "strong", "method", *sides, "verdict", "agreement", "seeds", "n_test", "chance", "majority"])
+    writer.writerow(
+        [
+            "recipe",
+            "task",
+            "weak",
+            "strong",
+            "method",
+            *sides,
+            "verdict",
+            "agreement",
+            "seeds",
+            "n_test",
+            "chance",
+            "majority",
+        ]
+    )
     for row in report.rows:
         values = [value for side in CSV_SIDES for value in _ends(getattr(row, side))]
         seeds = " ".join(map(str, row.seeds))
@@ -123,19 +186,21 @@ def _ends(value: Interval | None) -> list[float | None]:
 
 
 def _cell(value: object) -> object:
-    """A spreadsheet must not run what a name says: a leading =, +, - or @ in text is quoted."""
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t"):
-        return "'" + value
+    """One line, and nothing a spreadsheet would run: text with =, +, - or @ in front gets a quote before it."""
+    if isinstance(value, str):
+        text = _one_line(value)
+        return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
     return f"{value:.6f}" if isinstance(value, float) else value
 
 
 def as_dict(report: Report) -> dict[str, Any]:
-    """The report as plain JSON values."""
+    """The report as plain JSON values; nothing of it is left out."""
     rows = [
         {
             "method": row.method, "seeds": list(row.seeds), "verdict": row.verdict, "agreement": row.agreement,
-            "per_seed_pgr": list(row.per_seed_pgr), "members": {name: list(values) for name, values in row.members.items()},
-            "missing": list(row.missing), **{side: to_json(getattr(row, side)) for side in CSV_SIDES},
+            "per_seed_pgr": list(row.per_seed_pgr), "missing": list(row.missing),
+            "members": {name: list(values) for name, values in row.members.items()},
+            **{side: to_json(getattr(row, side)) for side in CSV_SIDES},
         }
         for row in report.rows
     ]  # fmt: skip
@@ -148,4 +213,4 @@ def as_dict(report: Report) -> dict[str, Any]:
 
 def json(report: Report) -> str:
     """The report as one JSON document."""
-    return json_module.dumps(as_dict(report), indent=2) + "\n"
+    return json_module.dumps(as_dict(report), indent=2, allow_nan=False) + "\n"

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s.metrics import Interval, Recovered, interval, recovered
+from w2s.metrics import Interval, interval, recovered
 
 Flags = NDArray[np.bool_]
 SIDES = ("floor", "transfer", "ceiling")
@@ -24,6 +24,12 @@ class Grade:
     metrics: Mapping[str, Any]
     ids: tuple[str, ...]
     correct: Flags
+
+    def __post_init__(self) -> None:
+        if self.correct.shape != (len(self.ids),) or len(set(self.ids)) != len(self.ids):
+            raise ValueError(
+                f"{len(self.ids)} ids ({len(set(self.ids))} distinct) for correctness {self.correct.shape}"
+            )
 
     def aligned(self, ids: Sequence[str]) -> Flags:
         """Correctness in the order of `ids`. Raises ValueError if the rows are not the same."""
@@ -45,7 +51,11 @@ class SeedScores:
 
 @dataclass(frozen=True)
 class MethodScores:
-    """One method over its seeds. `missing` names stages that the store does not hold; `members` single supervisors' accuracies."""
+    """One method over its seeds.
+
+    `missing` names stages that the store does not hold; `members` gives each extra labeller's accuracies over seeds.
+    `oracle` says that ground truth chose something a real student would have had to choose without it.
+    """
 
     method: str
     oracle: bool
@@ -105,36 +115,73 @@ LEVEL = 0.95
 
 
 def summarise(found: ReportInput, level: float = LEVEL) -> Report:
-    """Means, intervals and PGR of each method, over the seeds that are complete."""
+    """Means, intervals and PGR of each method, over the seeds that are complete.
+
+    A method without a complete seed shows each side over the seeds that have it, and no PGR.
+    Raises ValueError where the grades of one method are over different rows.
+    """
     rows = tuple(_row(method, level) for method in found.methods)
-    return Report(found.recipe, found.task, found.weak, found.strong, found.chance, found.majority, found.n_test, level, rows)
+    return Report(
+        recipe=found.recipe,
+        task=found.task,
+        weak=found.weak,
+        strong=found.strong,
+        chance=found.chance,
+        majority=found.majority,
+        n_test=found.n_test,
+        level=level,
+        rows=rows,
+    )
 
 
 def _row(method: MethodScores, level: float) -> Row:
+    complete = [s for s in method.seeds if None not in (s.floor, s.transfer, s.ceiling)]
+    row = _complete(complete, level) if complete else _incomplete(method.seeds, level)
     label = f"{method.method} (oracle)" if method.oracle else method.method
-    complete = [s for s in method.seeds if s.floor and s.transfer and s.ceiling]
-    common = {"method": label, "missing": method.missing, "members": dict(method.members or {})}
-    if not complete:
-        sides = {side: _side([getattr(s, side) for s in method.seeds], level) for side in SIDES}
-        return Row(**common, **sides, seeds=(), gain=None, pgr=None, verdict="incomplete", per_seed_pgr=(), agreement=None)
-    result = _recovered(complete, level)
-    agreements = [s.transfer.metrics.get("agreement") for s in complete if s.transfer]
-    known = [float(a) for a in agreements if a is not None]
+    return replace(row, method=label, missing=method.missing, members=dict(method.members or {}))
+
+
+def _complete(seeds: Sequence[SeedScores], level: float) -> Row:
+    floors, transfers, ceilings = ([getattr(s, side) for s in seeds] for side in SIDES)
+    ids = floors[0].ids
+    result = recovered(*(_stack(grades, ids) for grades in (floors, transfers, ceilings)), level=level)
+    agreements = [grade.metrics["agreement"] for grade in transfers if grade.metrics.get("agreement") is not None]
     return Row(
-        **common, seeds=tuple(s.seed for s in complete), floor=result.floor, transfer=result.transfer, ceiling=result.ceiling,
-        gain=result.gain, pgr=result.pgr, verdict=result.verdict, per_seed_pgr=result.per_seed,
-        agreement=float(np.mean(known)) if known else None,
-    )  # fmt: skip
+        method="",
+        seeds=tuple(s.seed for s in seeds),
+        floor=result.floor,
+        transfer=result.transfer,
+        ceiling=result.ceiling,
+        gain=result.gain,
+        pgr=result.pgr,
+        verdict=result.verdict,
+        per_seed_pgr=result.per_seed,
+        agreement=float(np.mean(agreements)) if agreements else None,
+    )
 
 
-def _recovered(complete: Sequence[SeedScores], level: float) -> Recovered:
-    first = complete[0].floor
-    assert first is not None
-    parts = [np.stack([getattr(s, side).aligned(first.ids) for s in complete]) for side in SIDES]
-    return recovered(*parts, level=level)
+def _incomplete(seeds: Sequence[SeedScores], level: float) -> Row:
+    floor, transfer, ceiling = (_side([getattr(s, side) for s in seeds], level) for side in SIDES)
+    return Row(
+        method="",
+        seeds=(),
+        floor=floor,
+        transfer=transfer,
+        ceiling=ceiling,
+        gain=None,
+        pgr=None,
+        verdict="incomplete",
+        per_seed_pgr=(),
+        agreement=None,
+    )
 
 
 def _side(grades: Sequence[Grade | None], level: float) -> Interval | None:
     """What is known of one side alone, while others are missing."""
     there = [grade for grade in grades if grade is not None]
-    return interval(np.stack([grade.aligned(there[0].ids) for grade in there]), level=level) if there else None
+    return interval(_stack(there, there[0].ids), level=level) if there else None
+
+
+def _stack(grades: Sequence[Grade], ids: Sequence[str]) -> Flags:
+    """Correctness [seeds, rows], every row in the order of `ids`."""
+    return np.stack([grade.aligned(ids) for grade in grades])

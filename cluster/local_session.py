@@ -1,0 +1,54 @@
+"""The private folder of a Ray cluster that lives and dies with this process: its token, sockets and session logs."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from pathlib import Path
+
+import psutil
+
+PREFIX = "w2s-ray-"
+PID = "pid"
+_current: list[Path] = []
+
+
+def begin() -> Path:
+    """A fresh folder only we can read, with a token in it; this process tree is told to use that token and no other.
+
+    Folders of processes that were killed are removed first.
+    """
+    base = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())  # noqa: S108 - sockets below have 107 bytes
+    _sweep(base)
+    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))  # mkdtemp gives 0700 and a name nobody can foresee
+    (folder / PID).write_text(str(os.getpid()))
+    token = folder / "token"
+    with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(secrets.token_hex(32))
+    # Ray turns token auth on by itself on some paths and not on others: every process is told explicitly
+    os.environ["RAY_AUTH_MODE"] = "token"
+    os.environ["RAY_AUTH_TOKEN_PATH"] = str(token)
+    os.environ.pop("RAY_AUTH_TOKEN", None)
+    _current.append(folder)
+    return folder
+
+
+def end() -> None:
+    """Remove the folder and forget the token."""
+    while _current:
+        shutil.rmtree(_current.pop(), ignore_errors=True)
+        for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN_PATH"):
+            os.environ.pop(name, None)
+
+
+def _sweep(base: Path) -> None:
+    for folder in base.glob(PREFIX + "*"):
+        try:
+            ours = folder.stat().st_uid == os.getuid()
+            pid = int((folder / PID).read_text())
+        except (OSError, ValueError):
+            continue
+        if ours and not psutil.pid_exists(pid):
+            shutil.rmtree(folder, ignore_errors=True)

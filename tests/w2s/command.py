@@ -1,0 +1,97 @@
+"""The real `w2s` command for tests: in this process (quick, torch is loaded once) or in one of its own (signals, limits)."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.conftest import ROOT, toy_recipe
+from w2s import cli
+
+OFFLINE = {"OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false", "HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1"}
+
+
+@dataclass(frozen=True)
+class Done:
+    """How a command ended, and what it said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.out)
+
+
+def w2s(*args: str | Path, cwd: Path | None = None) -> Done:
+    """`w2s ARGS` through the entry point that users call, in this process."""
+    argv = ["w2s", *map(str, args)]
+    out, err = io.StringIO(), io.StringIO()
+    code: object = 0
+    with _as_command(argv, cwd), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        try:
+            cli.main()
+        except SystemExit as ended:
+            code = ended.code
+    return Done(code if isinstance(code, int) else 0 if code is None else 1, out.getvalue(), err.getvalue())
+
+
+def process(*args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
+    """`w2s ARGS` begun in a process of its own, as `python -m w2s`."""
+    argv = [sys.executable, "-m", "w2s", *map(str, args)]
+    variables = {**os.environ, **OFFLINE, "PYTHONPATH": str(ROOT), **(env or {})}
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    return subprocess.Popen(argv, cwd=cwd or ROOT, env=variables, **{**pipes, **options})
+
+
+def finish(started: subprocess.Popen[str], timeout_s: float = 120) -> Done:
+    """Wait for a process."""
+    try:
+        out, err = started.communicate(timeout=timeout_s)
+    except subprocess.TimeoutExpired:
+        started.kill()
+        raise
+    return Done(started.returncode, out or "", err or "")
+
+
+def write_recipe(folder: Path, name: str = "toy.yaml", **changes: Any) -> Path:
+    """The toy recipe with changes (`weak__epochs=2`) as a file."""
+    file = folder / name
+    recipe = json.loads(json.dumps(toy_recipe(**{"name": file.stem, **changes})))  # nothing shared, so YAML writes no anchors
+    file.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+    return file
+
+
+def built(store: Path) -> list[str]:
+    """The name of every stage that was ever begun in a store, once for each beginning: the headers of its logs."""
+    logs = sorted((store / "logs").glob("*.log"))
+    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
+    return [line.removeprefix("--- ").split(" on ")[0].rsplit(" ", 2)[0] for line in lines if line.startswith("--- ")]
+
+
+def receipts(store: Path) -> dict[str, int]:
+    """Every finished key and when its receipt was written, in nanoseconds."""
+    return {file.parent.name: file.stat().st_mtime_ns for file in store.glob("??/*/receipt.json")}
+
+
+@contextlib.contextmanager
+def _as_command(argv: list[str], cwd: Path | None) -> Iterator[None]:
+    before, here = sys.argv, Path.cwd()
+    sys.argv = argv
+    try:
+        os.chdir(cwd or here)
+        yield
+    finally:
+        os.chdir(here)
+        sys.argv = before
