@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import re
 import socket
 import sys
 import time
@@ -71,9 +72,15 @@ def execute(
             try:
                 return _attempt(job, store, lease, emit, stop, device, started)
             except BaseException:
-                traceback.print_exc(file=log)
+                with contextlib.suppress(OSError):  # on a full disk the log is full too, and the first error is the one to tell
+                    traceback.print_exc(file=log)
                 raise
     except Interrupted as asked:
+        return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
+    except KeyboardInterrupt as error:
+        if not stop():
+            return _failed(job, store_url, error, started)
+        asked = Interrupted(job.name, "left at once", "the same command goes on from the last checkpoint")
         return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
     except BaseException as error:  # a worker outlives what its jobs raise, SystemExit and KeyboardInterrupt included
         problem = as_problem(error, job.name)
@@ -126,12 +133,21 @@ def as_problem(error: BaseException, name: str) -> Problem:
     """Any exception as something a user can act on."""
     if isinstance(error, Problem):
         return error
-    if isinstance(error, OSError) and error.errno in FULL_DISK:
-        return BadEnvironment(name, f"the disk is full ({error.filename or error})", "free some space, then the same command goes on")
+    if _errno(error) in FULL_DISK:
+        what = f"the disk is full ({getattr(error, 'filename', None) or error})"
+        return BadEnvironment(name, what, "free some space, then the same command goes on")
     if isinstance(error, MemoryError) or "out of memory" in str(error).lower():
         return StageFailed(name, f"ran out of memory: {error}", "set a smaller micro_batch under machines")
     last = traceback.format_exception_only(error)[-1].strip()
     return StageFailed(name, last, "the log has the rest")
+
+
+def _errno(error: BaseException) -> int | None:
+    """The system's error number. Libraries written in Rust (safetensors) have exceptions of their own and put it in words."""
+    if isinstance(error, OSError):
+        return error.errno
+    found = re.search(r"\(os error (\d+)\)", str(error))
+    return int(found[1]) if found else None
 
 
 def _guard(url: str, key: str, lease: LeaseRef | None) -> Callable[[], None]:

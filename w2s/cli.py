@@ -9,7 +9,10 @@ from typing import Annotated
 
 import typer
 
-from cluster.errors import EXIT_ENVIRONMENT, Problem
+from cluster.disk import trouble
+from cluster.errors import EXIT_OK, BadInput, Interrupted, Problem
+
+KEYBOARD_INTERRUPT = 130  # what typer makes of Ctrl-C
 
 app = typer.Typer(
     name="w2s",
@@ -173,26 +176,36 @@ def door(version: Annotated[bool, typer.Option("--version", callback=_version, i
 
 def main() -> None:
     """The entry point: a Problem becomes a line on stderr and an exit code, never a traceback."""
+    arguments = sys.argv[1:] or ["--help"]
     try:
-        app()
+        code = app(arguments, prog_name="w2s", standalone_mode=False)
     except Problem as problem:
-        _tell(problem)
-        sys.exit(problem.exit_code)
-    except BrokenPipeError:  # `w2s report | head`
-        sys.stderr.close()
-        sys.exit(0)
+        code = _tell(problem)
     except OSError as error:
-        place = error.filename or Path.cwd()
-        sys.stderr.write(f"w2s: {place}: {error.strerror or error}\n")
-        sys.exit(EXIT_ENVIRONMENT)
+        code = _tell(trouble("", Path.cwd(), error))
+    except Exception as error:
+        told = getattr(error, "format_message", None)  # a usage error of typer's, whose class is not public
+        if told is None:
+            raise
+        code = _tell(BadInput("command line", told().rstrip(".").replace("Value error, ", ""), f"see `{_command(error)} --help`"))
+    if code == KEYBOARD_INTERRUPT:
+        code = _tell(Interrupted("", "interrupted", "finished work is kept; the same command goes on from here"))
+    sys.exit(code if isinstance(code, int) else EXIT_OK)
 
 
-def _tell(problem: Problem) -> None:
+def _command(error: Exception) -> str:
+    """`w2s run` for a usage error in that command."""
+    return str(getattr(getattr(error, "ctx", None), "command_path", "w2s"))
+
+
+def _tell(problem: Problem) -> int:
+    """Say what is wrong, for people and (with --json) for programs. Returns the exit code."""
     if "--json" in sys.argv:
         import json
 
         sys.stdout.write(json.dumps(problem.record()) + "\n")
     sys.stderr.write(f"w2s: {problem}\n")
+    return problem.exit_code
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
@@ -74,8 +73,8 @@ def _override(data: dict[str, Any], text: str) -> Loc:
     if not sign or not all(step != "" for step in steps):
         raise BadInput(f"override '{text}'", "is not of the form key.path=value", "for example method.alpha=0.5")
     try:
-        value = yaml.safe_load(raw)
-    except yaml.YAMLError:
+        value = parse(raw, text).data
+    except BadInput:
         raise BadInput(f"override '{text}'", f"'{raw}' is not readable as YAML") from None
     place: Any = data
     for step in steps[:-1]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 else:
     AnyTask, AnyMethod = union("tasks"), union("methods")
 
+MAX_SEEDS = 1_000  # a larger number is one seed written without its brackets
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -37,14 +38,18 @@ class Recipe(Config):
     strong: Learner
     method: AnyMethod
     baselines: tuple[AnyMethod, ...] = Field((), description="methods to run beside it, on the same halves")
-    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    seeds: tuple[int, ...] = Field((0,), min_length=1, max_length=MAX_SEEDS)
     split: Split = Split()
     machines: Machines = Machines()
 
     @field_validator("seeds", mode="before")
     @classmethod
     def _count(cls, value: Any) -> Any:
-        return tuple(range(value)) if isinstance(value, int) and not isinstance(value, bool) else value
+        if not isinstance(value, int) or isinstance(value, bool):
+            return value
+        if not 1 <= value <= MAX_SEEDS:
+            raise ValueError(f"{value} seeds asked for; give a count from 1 to {MAX_SEEDS:,}, or a list of seeds")
+        return tuple(range(value))
 
     @field_validator("seeds")
     @classmethod

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from cluster.disk import told
 from cluster.store import Store
 from w2s.commands import show
 from w2s.load import load
@@ -39,7 +40,9 @@ def publish(recipe: Recipe, store: Store) -> tuple[Any, Path]:
 
     value = make(recipe, store)
     folder = store.reports / recipe.name
-    folder.mkdir(parents=True, exist_ok=True)
-    for suffix, text in (("md", render.markdown(value)), ("csv", render.csv(value)), ("json", render.json(value))):
-        (folder / f"report.{suffix}").write_text(text, encoding="utf-8")
+    texts = {"md": render.markdown(value), "csv": render.csv(value), "json": render.json(value)}
+    with told(f"report of {recipe.name}", folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix, text in texts.items():
+            (folder / f"report.{suffix}").write_text(text, encoding="utf-8")
     return value, folder

@@ -158,8 +158,13 @@ def _say_failures(summary: Summary, store: Store, choices: Choices) -> None:
     from cluster.errors import from_record
 
     console = show.console(err=True)
-    for key, ended in summary.failures.items():
-        console.print(f"failed: {from_record(ended.error)}\n  log: {store.log_path(key)}", style="red", markup=False)
+    logs: dict[str, list[str]] = {}
+    for key, ended in summary.failures.items():  # student and ceiling often fail alike: said once
+        logs.setdefault(str(from_record(ended.error)), []).append(str(store.log_path(key)))
+    for what, places in logs.items():
+        console.print(f"failed: {what}", style="red", markup=False)
+        for place in places:
+            console.print(f"  log: {place}", style="red", markup=False)
     if summary.interrupted:
         console.print("stopped before the end; the same command goes on from here", style="yellow", markup=False)
     elif summary.failures:
