@@ -75,14 +75,12 @@ def execute(
                 with contextlib.suppress(OSError):  # on a full disk the log is full too, and the first error is the one to tell
                     traceback.print_exc(file=log)
                 raise
-    except Interrupted as asked:
-        return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
-    except KeyboardInterrupt as error:
-        if not stop():
-            return _failed(job, store_url, error, started)
-        asked = Interrupted(job.name, "left at once", "the same command goes on from the last checkpoint")
-        return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
+    except Interrupted as saved:
+        return Ended(job.key, "stopped", error=saved.record(), seconds=time.time() - started)
     except BaseException as error:  # a worker outlives what its jobs raise, SystemExit and KeyboardInterrupt included
+        if isinstance(error, KeyboardInterrupt) and stop():  # asked to save and leave, then to leave at once
+            asked = Interrupted(job.name, "left at once", "the same command goes on from the last checkpoint")
+            return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
         problem = as_problem(error, job.name)
         return Ended(job.key, "failed", error=problem.record(), seconds=time.time() - started, tail=_tail(store_url, job.key))
 

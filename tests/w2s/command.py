@@ -47,12 +47,16 @@ def w2s(*args: str | Path, cwd: Path | None = None) -> Done:
     return Done(code if isinstance(code, int) else 0 if code is None else 1, out.getvalue(), err.getvalue())
 
 
-def process(*args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, **options: Any) -> subprocess.Popen[str]:
-    """`w2s ARGS` begun in a process of its own, as `python -m w2s`."""
-    argv = [sys.executable, "-m", "w2s", *map(str, args)]
+def process(
+    *args: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, code: str | None = None
+) -> subprocess.Popen[str]:
+    """`w2s ARGS` begun in a process of its own, as `python -m w2s`; with `code`, that Python text gets ARGS instead."""
+    argv = [sys.executable, *(["-m", "w2s"] if code is None else ["-c", code]), *map(str, args)]
     variables = {**os.environ, **OFFLINE, "PYTHONPATH": str(ROOT), **(env or {})}
-    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(argv, cwd=cwd or ROOT, env=variables, **{**pipes, **options})
+    pipe = subprocess.PIPE
+    return subprocess.Popen(
+        argv, cwd=cwd or ROOT, env=variables, stdin=subprocess.DEVNULL, stdout=pipe, stderr=pipe, text=True
+    )
 
 
 def finish(started: subprocess.Popen[str], timeout_s: float = 120) -> Done:
@@ -65,9 +69,9 @@ def finish(started: subprocess.Popen[str], timeout_s: float = 120) -> Done:
     return Done(started.returncode, out or "", err or "")
 
 
-def write_recipe(folder: Path, name: str = "toy.yaml", **changes: Any) -> Path:
+def write_recipe(folder: Path, file_name: str = "toy.yaml", **changes: Any) -> Path:
     """The toy recipe with changes (`weak__epochs=2`) as a file."""
-    file = folder / name
+    file = folder / file_name
     recipe = json.loads(json.dumps(toy_recipe(**{"name": file.stem, **changes})))  # nothing shared, so YAML writes no anchors
     file.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return file
@@ -95,3 +99,13 @@ def _as_command(argv: list[str], cwd: Path | None) -> Iterator[None]:
     finally:
         os.chdir(here)
         sys.argv = before
+
+
+def check_golden(name: str, text: str) -> None:
+    """Compare with `tests/golden/NAME`. W2S_UPDATE_GOLDEN=1 writes it instead: read the difference before committing it."""
+    file = ROOT / "tests" / "golden" / name
+    if os.environ.get("W2S_UPDATE_GOLDEN"):
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    assert file.is_file(), f"no golden file {name}: run with W2S_UPDATE_GOLDEN=1 and read what it writes"
+    assert text == file.read_text(encoding="utf-8")

@@ -16,7 +16,7 @@ from w2s.work import graded
 
 
 def gather(recipe: Recipe, store: Store) -> ReportInput:
-    """Everything a report needs, as far as the store holds it."""
+    """Everything a report needs, as far as the store holds it. Reads only. Raises StageFailed for a damaged result."""
     rows = Rows(recipe.task)
     facts = dict(store.receipt(rows.key).metrics) if store.has(rows.key) else {}
     return ReportInput(
@@ -37,15 +37,16 @@ def _majority(facts: dict[str, Any]) -> float | None:
 
 
 def _method(method: MethodConfig, by_seed: dict[int, Outcome], store: Store) -> MethodScores:
-    stages = [stage for outcome in by_seed.values() for stage in outcome.stages()]
+    # by key: a crowd of one is its own verdict, so its floor and its member are the same stage
+    stages = {stage.key: stage for outcome in by_seed.values() for stage in outcome.stages()}
     return MethodScores(
         method=method.label,
-        oracle=any(_uses_oracle(stage) for stage in walk(*stages).values()),
+        oracle=any(_uses_oracle(stage) for stage in walk(*stages.values()).values()),
         seeds=tuple(
             SeedScores(seed, *(_grade(stage, store) for stage in (outcome.floor, outcome.transfer, outcome.ceiling)))
             for seed, outcome in by_seed.items()
         ),
-        missing=tuple(bridge.name(stage) for stage in stages if not store.has(stage.key)),
+        missing=tuple(bridge.name(stage) for key, stage in stages.items() if not store.has(key)),
         members=_members(by_seed, store),
     )
 
