@@ -57,7 +57,9 @@ class Monitor:
     def __enter__(self) -> Monitor:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         return None
 
 
@@ -71,15 +73,29 @@ class Lines(Monitor):
     def show(self, event: Event) -> None:
         line = describe(event, self.name(event.key))
         if line:
-            print(f"{time.strftime('%H:%M:%S')} [{self.cached + self.done}/{self.total}] {line}", file=self._out, flush=True)
+            print(
+                f"{time.strftime('%H:%M:%S')} [{self.cached + self.done}/{self.total}] {line}",
+                file=self._out,
+                flush=True,
+            )
 
 
 class JsonLines(Monitor):
     """Every event as one line of JSON, for scripts."""
 
+    def __init__(self, jobs: Mapping[str, Job], out: TextIO | None = None) -> None:
+        super().__init__(jobs)
+        self._out = out or sys.stderr  # taken now: while an inline stage runs, sys.stderr is its log
+
     def show(self, event: Event) -> None:
-        record = {"event": event.kind, "time": event.time, "key": event.key, "name": self.name(event.key) if event.key else "", **event.data}
-        print(json.dumps(record, default=str), file=sys.stderr, flush=True)
+        record = {
+            "event": event.kind,
+            "time": event.time,
+            "key": event.key,
+            "name": self.name(event.key) if event.key else "",
+            **event.data,
+        }
+        print(json.dumps(record, default=str), file=self._out, flush=True)
 
 
 class Display(Monitor):
@@ -110,7 +126,9 @@ class Display(Monitor):
         self._live.__enter__()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._live.__exit__(kind, error, trace)
 
 

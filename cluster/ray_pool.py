@@ -255,7 +255,7 @@ class RayPool:
         actor = remote.options(num_cpus=shape.cpus, num_gpus=shape.gpus, max_concurrency=3).remote(
             shape.cpus, list(self.preload)
         )
-        actor.warm.remote()  # type: ignore[attr-defined] - ray.remote is not typed for classes made so
+        actor.warm.remote()  # type: ignore[attr-defined]
         slot = _Slot(actor, shape)
         self._slots.append(slot)
         return slot

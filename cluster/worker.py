@@ -72,7 +72,9 @@ def execute(
             try:
                 return _attempt(job, store, lease, emit, stop, device, started)
             except BaseException:
-                with contextlib.suppress(OSError):  # on a full disk the log is full too, and the first error is the one to tell
+                with contextlib.suppress(
+                    OSError
+                ):  # on a full disk the log is full too, and the first error is the one to tell
                     traceback.print_exc(file=log)
                 raise
     except Interrupted as saved:
@@ -82,11 +84,19 @@ def execute(
             asked = Interrupted(job.name, "left at once", "the same command goes on from the last checkpoint")
             return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
         problem = as_problem(error, job.name)
-        return Ended(job.key, "failed", error=problem.record(), seconds=time.time() - started, tail=_tail(store_url, job.key))
+        return Ended(
+            job.key, "failed", error=problem.record(), seconds=time.time() - started, tail=_tail(store_url, job.key)
+        )
 
 
 def _attempt(
-    job: Job, store: Store, lease: LeaseRef | None, emit: Listener, stop: Callable[[], bool], device: str, started: float
+    job: Job,
+    store: Store,
+    lease: LeaseRef | None,
+    emit: Listener,
+    stop: Callable[[], bool],
+    device: str,
+    started: float,
 ) -> Ended:
     emit(Event("started", job.key, {"host": socket.gethostname(), "pid": os.getpid(), "device": device}))
     scratch = store.scratch(job.key)
@@ -156,7 +166,9 @@ def _guard(url: str, key: str, lease: LeaseRef | None) -> Callable[[], None]:
 
 def _tail(store_url: str, key: str) -> tuple[str, ...]:
     with contextlib.suppress(Exception):
-        lines = Store.open(store_url, create=False).log_path(key).read_text(encoding="utf-8", errors="replace").splitlines()
+        lines = (
+            Store.open(store_url, create=False).log_path(key).read_text(encoding="utf-8", errors="replace").splitlines()
+        )
         return tuple(lines[-TAIL_LINES:])
     return ()
 

@@ -50,9 +50,15 @@ class Room(StrEnum):
     recipes = "recipes"
 
 
-RecipeArg = Annotated[str, typer.Argument(help="A recipe file, or the name of one that comes with w2s.", metavar="RECIPE")]
-Overrides = Annotated[list[str] | None, typer.Argument(help="Changes to it: method.alpha=0.3 seeds=5", metavar="[KEY=VALUE]...")]
-StoreFlag = Annotated[str, typer.Option("--store", envvar="W2S_STORE", help="Where results live: a folder or an fsspec URL.")]
+RecipeArg = Annotated[
+    str, typer.Argument(help="A recipe file, or the name of one that comes with w2s.", metavar="RECIPE")
+]
+Overrides = Annotated[
+    list[str] | None, typer.Argument(help="Changes to it: method.alpha=0.3 seeds=5", metavar="[KEY=VALUE]...")
+]
+StoreFlag = Annotated[
+    str, typer.Option("--store", envvar="W2S_STORE", help="Where results live: a folder or an fsspec URL.")
+]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 
 EXAMPLES = {
@@ -91,14 +97,19 @@ def run(
     recipe: RecipeArg,
     overrides: Overrides = None,
     store: StoreFlag = "store",
-    pool: Annotated[PoolKind, typer.Option(help="ray: a cluster, local by default; inline: this process, for debugging.")] = PoolKind.ray,
-    ray_address: Annotated[str | None, typer.Option(help="An existing Ray cluster: HOST:PORT, or auto. Default: start one here.")] = None,
+    pool: Annotated[
+        PoolKind, typer.Option(help="ray: a cluster, local by default; inline: this process, for debugging.")
+    ] = PoolKind.ray,
+    ray_address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster: HOST:PORT, or auto. Default: start one here.")
+    ] = None,
     dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard on loopback (local cluster only).")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Log lines instead of a live display.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    from w2s.commands.run import Choices, run as work
+    from w2s.commands.run import Choices
+    from w2s.commands.run import run as work
 
     choices = Choices(store, pool.value, ray_address, dashboard, plain, quiet, json)
     raise typer.Exit(work(recipe, overrides or [], choices))
@@ -111,7 +122,9 @@ def status(recipe: RecipeArg, overrides: Overrides = None, store: StoreFlag = "s
     work(recipe, overrides or [], store, as_json=json)
 
 
-@app.command(help=_help("Floor, transfer, ceiling and PGR from what the store holds; what is missing, by name.", "report"))
+@app.command(
+    help=_help("Floor, transfer, ceiling and PGR from what the store holds; what is missing, by name.", "report")
+)
 def report(
     recipe: RecipeArg,
     overrides: Overrides = None,
@@ -141,7 +154,9 @@ def list_(room: Annotated[Room, typer.Argument()], json: JsonFlag = False) -> No
 @app.command(help=_help("Read every byte of the store against its receipts; name the stages to run again.", "verify"))
 def verify(
     store: StoreFlag = "store",
-    quarantine: Annotated[bool, typer.Option(help="Move damaged results aside, so that the next run makes them again.")] = False,
+    quarantine: Annotated[
+        bool, typer.Option(help="Move damaged results aside, so that the next run makes them again.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
     from w2s.commands.verify import verify as work
@@ -170,7 +185,11 @@ def _version(value: bool) -> None:
 
 
 @app.callback()
-def door(version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")] = False) -> None:
+def door(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
     """Weak-to-strong generalization research."""
 
 
@@ -187,7 +206,9 @@ def main() -> None:
         told = getattr(error, "format_message", None)  # a usage error of typer's, whose class is not public
         if told is None:
             raise
-        code = _tell(BadInput("command line", told().rstrip(".").replace("Value error, ", ""), f"see `{_command(error)} --help`"))
+        code = _tell(
+            BadInput("command line", told().rstrip(".").replace("Value error, ", ""), f"see `{_command(error)} --help`")
+        )
     if code == KEYBOARD_INTERRUPT:
         code = _tell(Interrupted("", "interrupted", "finished work is kept; the same command goes on from here"))
     sys.exit(code if isinstance(code, int) else EXIT_OK)

@@ -34,7 +34,9 @@ def find(reference: str) -> Path:
     if given.is_dir():
         raise BadInput(reference, "is a folder", "name a recipe file in it, or a packaged recipe (`w2s list recipes`)")
     known = packaged_names()
-    raise BadInput(reference, "no such recipe file", unknown("packaged recipe", given.stem, known) + " (`w2s list recipes`)")
+    raise BadInput(
+        reference, "no such recipe file", unknown("packaged recipe", given.stem, known) + " (`w2s list recipes`)"
+    )
 
 
 def packaged_names() -> list[str]:
@@ -168,7 +170,11 @@ def _what(fault: Any, loc: Loc) -> str:
     if kind == "value_error":
         return str(context.get("error", fault["msg"]))
     words: str = fault["msg"][0].lower() + fault["msg"][1:]
-    return words.partition(", unable to parse")[0].replace(" or object to extract fields from", "").replace("dictionary", "mapping")
+    return (
+        words.partition(", unable to parse")[0]
+        .replace(" or object to extract fields from", "")
+        .replace("dictionary", "mapping")
+    )
 
 
 def _found(fault: Any) -> str:
@@ -186,7 +192,9 @@ def _fields_at(loc: Loc) -> list[str]:
     choices: list[type[BaseModel]] = []
     for step in loc:
         if choices and isinstance(step, str):
-            model = next((c for c in choices if c.model_fields.get("kind") and c.model_fields["kind"].default == step), None)
+            model = next(
+                (c for c in choices if c.model_fields.get("kind") and c.model_fields["kind"].default == step), None
+            )
             choices = []
             if model is not None:
                 continue

@@ -62,7 +62,10 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> Recipe:
-        for side, learner, machine in (("weak", self.weak, self.machines.weak), ("strong", self.strong, self.machines.strong)):
+        for side, learner, machine in (
+            ("weak", self.weak, self.machines.weak),
+            ("strong", self.strong, self.machines.strong),
+        ):
             if machine.micro_batch != "auto" and learner.batch_tokens is None and learner.batch % machine.micro_batch:
                 legal = [n for n in range(1, learner.batch + 1) if learner.batch % n == 0]
                 near = sorted(sorted(legal, key=lambda n: abs(n - int(machine.micro_batch)))[:3])
@@ -90,7 +93,9 @@ class Recipe(Config):
 
     def goals(self) -> list[Stage]:
         """What was promised: the stages of every outcome."""
-        return [stage for by_seed in self.outcomes.values() for outcome in by_seed.values() for stage in outcome.stages()]
+        return [
+            stage for by_seed in self.outcomes.values() for outcome in by_seed.values() for stage in outcome.stages()
+        ]
 
     def graph(self) -> dict[str, Stage]:
         """Every stage of every outcome by key, inputs first. Reads the local files that keys depend on."""

@@ -66,9 +66,13 @@ class _Builder(yaml.constructor.SafeConstructor):
         if not isinstance(node, yaml.MappingNode | yaml.SequenceNode):
             return self.construct_object(node)
         if node.tag not in PLAIN_TAGS:
-            raise BadInput(f"{self.where}:{line}:{column}", f"not readable as YAML: the tag {node.tag}", "write plain values")
+            raise BadInput(
+                f"{self.where}:{line}:{column}", f"not readable as YAML: the tag {node.tag}", "write plain values"
+            )
         if id(node) in self._inside:
-            raise BadInput(f"{self.where}:{line}:{column}", "an anchor contains itself", "write it out without the alias")
+            raise BadInput(
+                f"{self.where}:{line}:{column}", "an anchor contains itself", "write it out without the alias"
+            )
         self._inside.add(id(node))
         try:
             if isinstance(node, yaml.MappingNode):
@@ -82,7 +86,11 @@ class _Builder(yaml.constructor.SafeConstructor):
         for name_node, value_node in node.value:
             line, column = name_node.start_mark.line + 1, name_node.start_mark.column + 1
             if not isinstance(name_node, yaml.ScalarNode) or name_node.tag == MERGE:
-                what = "'<<' is not used in recipes" if name_node.tag == MERGE else "a list or mapping cannot be a field's name"
+                what = (
+                    "'<<' is not used in recipes"
+                    if name_node.tag == MERGE
+                    else "a list or mapping cannot be a field's name"
+                )
                 raise BadInput(f"{self.where}:{line}:{column}", what, "write the fields out")
             name = str(self.construct_object(name_node))
             if name in result:

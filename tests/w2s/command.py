@@ -6,8 +6,10 @@ import contextlib
 import io
 import json
 import os
+import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,28 +62,37 @@ def process(
 
 
 def finish(started: subprocess.Popen[str], timeout_s: float = 120) -> Done:
-    """Wait for a process."""
+    """Wait for a process; it is killed when that takes too long. What was read of its stderr before is not repeated."""
+    assert started.stdout is not None
+    assert started.stderr is not None
+    clock = threading.Timer(timeout_s, started.kill)
+    clock.start()
     try:
-        out, err = started.communicate(timeout=timeout_s)
-    except subprocess.TimeoutExpired:
-        started.kill()
-        raise
-    return Done(started.returncode, out or "", err or "")
+        err = started.stderr.read()  # not `communicate`, which loses what a line-wise reader has buffered
+        out = started.stdout.read()
+        code = started.wait()
+    finally:
+        clock.cancel()
+        started.stdout.close()
+        started.stderr.close()
+    return Done(code, out, err)
 
 
 def write_recipe(folder: Path, file_name: str = "toy.yaml", **changes: Any) -> Path:
     """The toy recipe with changes (`weak__epochs=2`) as a file."""
     file = folder / file_name
-    recipe = json.loads(json.dumps(toy_recipe(**{"name": file.stem, **changes})))  # nothing shared, so YAML writes no anchors
+    recipe = json.loads(
+        json.dumps(toy_recipe(**{"name": file.stem, **changes}))
+    )  # nothing shared, so YAML writes no anchors
     file.write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
     return file
 
 
 def built(store: Path) -> list[str]:
-    """The name of every stage that was ever begun in a store, once for each beginning: the headers of its logs."""
+    """`NAME [KEY]` of every stage that was ever begun in a store, once for each beginning: the headers of its logs."""
     logs = sorted((store / "logs").glob("*.log"))
-    lines = [line for log in logs for line in log.read_text(encoding="utf-8").splitlines()]
-    return [line.removeprefix("--- ").split(" on ")[0].rsplit(" ", 2)[0] for line in lines if line.startswith("--- ")]
+    text = "".join(log.read_text(encoding="utf-8") for log in logs)
+    return re.findall(r"^--- (.+ \[[0-9a-f]{12}\])", text, flags=re.MULTILINE)
 
 
 def receipts(store: Path) -> dict[str, int]:

@@ -79,7 +79,9 @@ def test_check_refuses(name: str, tmp_path: Path) -> None:
     assert done.out == ""
 
 
-@pytest.mark.parametrize("field", ["task", "weak", "strong", "method", "weak.model", "weak.model.source", "method.kind"])
+@pytest.mark.parametrize(
+    "field", ["task", "weak", "strong", "method", "weak.model", "weak.model.source", "method.kind"]
+)
 def test_a_missing_field_is_named(field: str, tmp_path: Path) -> None:
     recipe = json.loads(json.dumps(toy_recipe()))
     place = recipe
@@ -98,7 +100,8 @@ TEXTS = {
     "doubled_key": "task: toy\nseeds: 1\ntask: toy\n",
     "doubled_nested_key": "task: toy\nweak:\n  epochs: 1\n  epochs: 2\n",
     "anchor_bomb": "\n".join(
-        f"{name}: &{name} [{', '.join(['x' if i == 0 else '*' + 'abcdefgh'[i - 1]] * 9)}]" for i, name in enumerate("abcdefgh")
+        f"{name}: &{name} [{', '.join(['x' if i == 0 else '*' + 'abcdefgh'[i - 1]] * 9)}]"
+        for i, name in enumerate("abcdefgh")
     ),
     "anchor_in_itself": "task: &a\n  - *a\n",
     "too_deep": "task: " + "[" * 3000 + "]" * 3000,
@@ -198,7 +201,12 @@ def write_rows(file: Path, content: Rows) -> str:
 
 def run_file(folder: Path, content: Rows, **changes: Any) -> Done:
     """Run the toy learners on rows of our own."""
-    task = {"kind": "file", "path": write_rows(folder / "rows.jsonl", content), "text": "text", **changes.pop("task", {})}
+    task = {
+        "kind": "file",
+        "path": write_rows(folder / "rows.jsonl", content),
+        "text": "text",
+        **changes.pop("task", {}),
+    }
     file = write_recipe(folder, task=task, **{**NAIVE, **changes})
     return w2s("run", file, "--store", folder / "store", "--pool", "inline", "--quiet")
 
@@ -347,7 +355,9 @@ def test_a_store_of_a_newer_version(command: str, tmp_path: Path) -> None:
 
 
 def test_an_unknown_store_protocol(tmp_path: Path) -> None:
-    check("store_protocol", w2s("run", write_recipe(tmp_path), "--store", "nosuch://x", "--pool", "inline"), 2, tmp_path)
+    check(
+        "store_protocol", w2s("run", write_recipe(tmp_path), "--store", "nosuch://x", "--pool", "inline"), 2, tmp_path
+    )
 
 
 def test_ray_that_does_not_answer(tmp_path: Path) -> None:
@@ -378,7 +388,15 @@ main()
 @pytest.mark.parametrize("limit,stage", [(4_000, "toy/rows"), (30_000, "toy/train")])
 def test_a_full_disk(limit: int, stage: str, tmp_path: Path) -> None:
     """No file may grow beyond a limit, as on a disk that is full: exit 3, said plainly; with room, the same command ends."""
-    arguments = ["run", str(write_recipe(tmp_path, **NAIVE)), "--store", str(tmp_path / "store"), "--pool", "inline", "-q"]
+    arguments = [
+        "run",
+        str(write_recipe(tmp_path, **NAIVE)),
+        "--store",
+        str(tmp_path / "store"),
+        "--pool",
+        "inline",
+        "-q",
+    ]
     done = finish(process(str(limit), *arguments, code=LIMITED))
     assert done.code == 3, done.err
     assert "Traceback" not in done.err

@@ -37,7 +37,10 @@ def test_what_should_be_quick_imports_nothing_heavy(command: str, tmp_path: Path
 
 
 def test_help_has_an_example_for_every_command() -> None:
-    helps = {name: w2s(name, "--help") for name in ("check", "plan", "run", "status", "report", "fetch", "list", "verify", "gc")}
+    helps = {
+        name: w2s(name, "--help")
+        for name in ("check", "plan", "run", "status", "report", "fetch", "list", "verify", "gc")
+    }
     assert all(done.code == 0 and "Example: w2s" in done.out for done in helps.values())
     assert all(name in w2s("--help").out for name in helps)
     assert w2s().out == w2s("--help").out, "`w2s` alone is a question"
@@ -50,12 +53,21 @@ def test_run_says_what_it_did_and_where_it_is(finished: Finished) -> None:
     done = finished.done
     assert done.code == 0, done.err
     assert f"{STAGES} stages run, 0 from the store" in done.out
-    for word in ("floor", "transfer", "ceiling", "PGR", "chance 0.500", "test rows 60", str(finished.store), "tensorboard --logdir"):
+    for word in (
+        "floor",
+        "transfer",
+        "ceiling",
+        "PGR",
+        "chance 0.500",
+        "test rows 60",
+        str(finished.store),
+        "tensorboard --logdir",
+    ):
         assert word in done.out
     lines = done.err.splitlines()
     assert sum(" started " in line for line in lines) == sum(" done " in line for line in lines) == STAGES
     assert f"[{STAGES}/{STAGES}]" in lines[-1]
-    assert sorted(built(finished.store)) == sorted(set(built(finished.store)))
+    assert len(built(finished.store)) == len(set(built(finished.store))) == STAGES
 
 
 def test_the_second_run_starts_nothing(finished: Finished) -> None:
@@ -78,11 +90,13 @@ def table(out: str) -> str:
 
 
 def test_run_json_is_one_document_and_events_are_lines(finished: Finished, tmp_path: Path) -> None:
-    recipe = write_recipe(tmp_path, method={"kind": "naive"}, baselines=[], task={"kind": "toy", "size": 60, "n_test": 20})
+    recipe = write_recipe(
+        tmp_path, method={"kind": "naive"}, baselines=[], task={"kind": "toy", "size": 60, "n_test": 20}
+    )
     done = w2s("run", recipe, "--store", tmp_path / "store", "--pool", "inline", "--json")
     assert done.code == 0
     assert done.json["exit_code"] == 0
-    assert done.json["stages"] == {"done": 11}
+    assert done.json["stages"] == {"done": 12}
     assert done.json["failures"] == []
     assert Path(done.json["report"]).is_dir()
     assert done.json["results"]["rows"][0]["method"] == "naive"
@@ -102,7 +116,10 @@ def test_run_json_tells_failures(tmp_path: Path) -> None:
 
 
 def test_check(finished: Finished) -> None:
-    assert w2s("check", finished.recipe).out == f"toy: legal; confidence members=2, naive members=2; 1 seeds, {STAGES} stages\n"
+    assert (
+        w2s("check", finished.recipe).out
+        == f"toy: legal; confidence members=2, naive members=2; 1 seeds, {STAGES} stages\n"
+    )
     assert w2s("check", finished.recipe, "--json").json["stages"] == STAGES
 
 
@@ -138,7 +155,10 @@ def test_status(finished: Finished, tmp_path: Path) -> None:
 
 def test_report_formats_agree(finished: Finished) -> None:
     """One result, four ways to read it, and the files that `run` left beside the store say the same."""
-    told = {form: w2s("report", finished.recipe, "--store", finished.store, "--format", form).out for form in ("md", "csv", "json", "table")}
+    told = {
+        form: w2s("report", finished.recipe, "--store", finished.store, "--format", form).out
+        for form in ("md", "csv", "json", "table")
+    }
     for form in ("md", "csv", "json"):
         assert told[form] == (finished.store / "reports" / "toy" / f"report.{form}").read_text(encoding="utf-8")
     report = json.loads(told["json"])
@@ -158,7 +178,13 @@ def test_report_of_a_part_names_what_is_missing(finished: Finished) -> None:
 
 
 def test_list(finished: Finished) -> None:
-    for room, name in (("methods", "naive"), ("losses", "xent"), ("tasks", "toy"), ("models", "HUB-ID"), ("recipes", "quickstart")):
+    for room, name in (
+        ("methods", "naive"),
+        ("losses", "xent"),
+        ("tasks", "toy"),
+        ("models", "HUB-ID"),
+        ("recipes", "quickstart"),
+    ):
         assert name in w2s("list", room).out
         rows = w2s("list", room, "--json").json
         assert name in [row["name"] for row in rows]

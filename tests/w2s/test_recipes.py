@@ -99,7 +99,9 @@ def keys(recipe: Recipe) -> set[str]:
     return set(recipe.graph())
 
 
-@pytest.mark.parametrize("kind", [stage.__name__ for stage in (all_stages.Rows, Train, all_stages.Predict, all_stages.Combine, Grade)])
+@pytest.mark.parametrize(
+    "kind", [stage.__name__ for stage in (all_stages.Rows, Train, all_stages.Predict, all_stages.Combine, Grade)]
+)
 def test_a_stage_of_another_version_is_other_work(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Raising a Stage's VERSION changes the keys of its kind and of all that is made from them, and no others."""
     before = toy().graph()
@@ -128,7 +130,9 @@ def test_a_config_of_another_version_is_other_work(config: type[Config], monkeyp
     monkeypatch.setattr(config, "VERSION", 99)
     changed = set(before) - keys(toy())
     assert changed, f"VERSION of {config.__name__} is in no key"
-    grades = {stage.key for outcomes in toy().outcomes.values() for outcome in outcomes.values() for stage in outcome.stages()}
+    grades = {
+        stage.key for outcomes in toy().outcomes.values() for outcome in outcomes.values() for stage in outcome.stages()
+    }
     assert not grades & set(before) or config.__module__.startswith("w2s.losses."), "every result was made with it"
 
 

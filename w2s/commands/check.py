@@ -12,12 +12,24 @@ def check(reference: str, overrides: Sequence[str], *, as_json: bool) -> None:
     """Load and plan the recipe; prints a line. Raises BadInput for anything illegal."""
     recipe = load(reference, overrides)
     graph = recipe.graph()
-    notes = unpinned(recipe.weak.model.form, recipe.weak.model.revision) + unpinned(recipe.strong.model.form, recipe.strong.model.revision)
+    notes = unpinned(recipe.weak.model.form, recipe.weak.model.revision) + unpinned(
+        recipe.strong.model.form, recipe.strong.model.revision
+    )
     if as_json:
-        show.as_json({"recipe": recipe.name, "ok": True, "stages": len(graph), "methods": [m.label for m in recipe.methods], "notes": notes})
+        show.as_json(
+            {
+                "recipe": recipe.name,
+                "ok": True,
+                "stages": len(graph),
+                "methods": [m.label for m in recipe.methods],
+                "notes": notes,
+            }
+        )
         return
     methods = ", ".join(method.label for method in recipe.methods)
-    show.console().print(f"{recipe.name}: legal; {methods}; {len(recipe.seeds)} seeds, {len(graph)} stages", markup=False)
+    show.console().print(
+        f"{recipe.name}: legal; {methods}; {len(recipe.seeds)} seeds, {len(graph)} stages", markup=False
+    )
     for note in dict.fromkeys(notes):
         show.console().print(f"  note: {note}", markup=False)
 

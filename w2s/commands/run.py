@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -79,7 +80,9 @@ def _pool(store: Store, choices: Choices) -> Iterator[Pool]:
         return
     from cluster import ray_pool
 
-    with show.console(err=True).status("starting Ray" if choices.ray_address is None else f"joining Ray at {choices.ray_address}"):
+    with show.console(err=True).status(
+        "starting Ray" if choices.ray_address is None else f"joining Ray at {choices.ray_address}"
+    ):
         ray_pool.connect(choices.ray_address, dashboard=choices.dashboard)
     pool = ray_pool.RayPool(store.url, bridge.PRELOAD)
     try:
@@ -93,13 +96,14 @@ def _pool(store: Store, choices: Choices) -> Iterator[Pool]:
 def _signals(scheduler: Scheduler) -> Iterator[None]:
     """Ctrl-C or SIGTERM once: save and leave. Twice: leave."""
     asked = 0
+    out = sys.stderr  # an inline stage has its own while it runs, and the user must still hear us
 
     def handle(number: int, frame: object) -> None:
         nonlocal asked
         asked += 1
         if asked > 1:
             raise KeyboardInterrupt
-        show.console(err=True).print("stopping: running stages save where they are (again to leave at once)", style="yellow")
+        print("stopping: running stages save where they are (again to leave at once)", file=out, flush=True)
         scheduler.stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
@@ -142,7 +146,12 @@ def _close(recipe: Recipe, store: Store, summary: Summary, monitor: Monitor, cho
         return
     done, cached = summary.count("done"), summary.count("cached")
     console.print(f"\n{done} stages run, {cached} from the store, in {clock(_elapsed(monitor))}", markup=False)
-    for what, place in (("report", folder), ("store", store.url), ("logs", store.logs), ("tensorboard", store.tensorboard)):
+    for what, place in (
+        ("report", folder),
+        ("store", store.url),
+        ("logs", store.logs),
+        ("tensorboard", store.tensorboard),
+    ):
         console.print(f"  {what:<12} {place}", markup=False)
     console.print(f"  {'curves':<12} tensorboard --logdir {store.tensorboard}", markup=False)
     _say_failures(summary, store, choices)
@@ -168,4 +177,6 @@ def _say_failures(summary: Summary, store: Store, choices: Choices) -> None:
     if summary.interrupted:
         console.print("stopped before the end; the same command goes on from here", style="yellow", markup=False)
     elif summary.failures:
-        console.print("finished work is kept; after the cause is mended, the same command does what is left", markup=False)
+        console.print(
+            "finished work is kept; after the cause is mended, the same command does what is left", markup=False
+        )

@@ -12,7 +12,9 @@ def verify(store_url: str, *, quarantine: bool, as_json: bool) -> int:
     store = Store.open(store_url, create=False)
     console, progress = show.console(), show.console(err=True)
     with progress.status("reading the store") as status:
-        damages = store.verify(on_progress=lambda done, total: status.update(f"reading the store: {done}/{total} results"))
+        damages = store.verify(
+            on_progress=lambda done, total: status.update(f"reading the store: {done}/{total} results")
+        )
     if as_json:
         show.as_json([{"key": d.key, "name": d.name, "file": d.file, "problem": d.problem} for d in damages])
     elif not damages:
@@ -22,7 +24,11 @@ def verify(store_url: str, *, quarantine: bool, as_json: bool) -> int:
     if damages and quarantine:
         for key in dict.fromkeys(damage.key for damage in damages):
             store.quarantine(key)
-        progress.print("moved aside; run the recipe again and these stages (and only these) are made anew", markup=False)
+        progress.print(
+            "moved aside; run the recipe again and these stages (and only these) are made anew", markup=False
+        )
     elif damages:
-        progress.print("`w2s verify --quarantine` moves them aside; the next run makes these stages again", markup=False)
+        progress.print(
+            "`w2s verify --quarantine` moves them aside; the next run makes these stages again", markup=False
+        )
     return EXIT_STAGE if damages else EXIT_OK
