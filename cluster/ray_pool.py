@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from cluster import local_session
-from cluster.errors import BadEnvironment, Problem, StageFailed
+from cluster.errors import BadEnvironment, BadInput, Problem, StageFailed
 from cluster.events import Event, Listener
 from cluster.job import Job, Resources
 from cluster.worker import Ended, LeaseRef, execute
@@ -78,7 +78,9 @@ def _answers(address: str) -> None:
     """A quick knock before Ray's own long wait: `ray.init` on a dead address takes minutes to say so."""
     import socket
 
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if address.startswith("ray://"):
+        raise BadInput("--ray-address", f"'{address}' is a Ray Client address", "give the head's own, HOST:PORT (6379 by default)")
+    host, _, port = address.rpartition(":")
     if address == "auto" or not port.isdigit():
         return
     try:

@@ -14,7 +14,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
@@ -180,10 +180,18 @@ def _code_folder(target: str) -> Path:
 
 @contextlib.contextmanager
 def _to_log(log: TextIO) -> Iterator[None]:
-    """Python-level capture: prints go to the log, and a debugger still has its terminal."""
-    with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-        yield
+    """Python-level capture: prints go to the log, and `breakpoint()` still finds the terminal."""
+    hook = sys.breakpointhook
+    if "PYTHONBREAKPOINT" not in os.environ:
+        sys.breakpointhook = _pause
+    try:
+        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
+            yield
+    finally:
+        sys.breakpointhook = hook
 
 
-def ended_json(ended: Ended) -> dict[str, Any]:
-    return asdict(ended)
+def _pause(*_: Any, **__: Any) -> None:
+    import pdb  # noqa: T100 - the very purpose of the pool in this process
+
+    pdb.Pdb(stdin=sys.__stdin__, stdout=sys.__stdout__).set_trace(sys._getframe(1))

@@ -89,3 +89,10 @@ def curve(context: Context) -> dict[str, Any]:
         context.watch.scalar("train/loss", 1.0 / (step + 1), step)
     (context.out / "text").write_text("curve")
     return {"threads": context.threads, "pid": os.getpid()}
+
+
+def pause(context: Context) -> dict[str, Any]:
+    answer = 6 * 7
+    breakpoint()
+    (context.out / "text").write_text(str(answer))
+    return {}

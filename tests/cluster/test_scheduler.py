@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,6 +17,7 @@ from cluster.pool import InlinePool
 from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
 from tests.cluster.targets import built, graph, job
+from tests.conftest import ROOT
 
 
 def run(url: str, jobs: Mapping[str, Job], *goals: Job, events: list[Event] | None = None) -> Summary:
@@ -163,3 +166,18 @@ def test_curves_are_event_files_under_a_human_name(store_url: str, work: str) ->
     events = EventAccumulator(str(folders[0].parent))
     events.Reload()
     assert [round(point.value, 4) for point in events.Scalars("train/loss")] == [1.0, 0.5, 0.3333, 0.25, 0.2]
+
+
+def test_a_breakpoint_in_a_stage_reaches_the_terminal(store_url: str) -> None:
+    """The inline pool is for debugging: what a stage prints goes to its log, the debugger's prompt to the user."""
+    code = f"""
+from tests.cluster.targets import graph, job
+from tests.cluster.test_scheduler import run
+a = job("a", work="pause")
+print(run({store_url!r}, graph(a), a).states[a.key])
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, input="p answer\nc\n", capture_output=True, text=True, check=False
+    )
+    assert "(Pdb) 42" in done.stdout, done.stderr
+    assert done.stdout.strip().endswith("done")

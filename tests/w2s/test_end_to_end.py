@@ -22,12 +22,27 @@ NAIVE: dict[str, Any] = {"method": {"kind": "naive"}, "baselines": []}
 SCHEDULE = {"kind": "cosine", "warmup": 0.1}
 SHORT_SIGHTED: dict[str, Any] = {
     "task": {"kind": "toy", "size": 2000, "hard": 0.0, "n_test": 600},
-    "weak": {"model": {"source": "tiny:bert", "width": 8, "depth": 1}, "optim": {"lr": 2e-2}, "epochs": 4, "batch": 16, "max_tokens": 23, "evaluate": "never"},
-    "strong": {"model": {"source": "tiny:bert", "width": 32, "depth": 1}, "optim": {"lr": 4e-3}, "schedule": SCHEDULE, "epochs": 5, "batch": 16, "max_tokens": 64, "evaluate": "never"},
+    "weak": {
+        "model": {"source": "tiny:bert", "width": 8, "depth": 1},
+        "optim": {"lr": 2e-2},
+        "epochs": 4,
+        "batch": 16,
+        "max_tokens": 23,
+        "evaluate": "never",
+    },
+    "strong": {
+        "model": {"source": "tiny:bert", "width": 32, "depth": 1},
+        "optim": {"lr": 4e-3},
+        "schedule": SCHEDULE,
+        "epochs": 5,
+        "batch": 16,
+        "max_tokens": 64,
+        "evaluate": "never",
+    },
     "method": {"kind": "confidence"},
     "baselines": [{"kind": "naive"}],
     "seeds": [0, 1],
-}  # fmt: skip
+}
 
 
 def run(recipe: Path, store: Path, *more: str) -> Done:

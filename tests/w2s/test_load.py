@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -145,33 +146,45 @@ def test_an_anchor_is_a_copy(tmp_path: Path) -> None:
     assert (recipe.weak.model.width, recipe.strong.model.width) == (16, 32)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+STEPS = [
+    "weak",
+    "strong",
+    "method",
+    "model",
+    "optim",
+    "seeds",
+    "0",
+    "1",
+    "kind",
+    "lr",
+    "x",
+    "baselines",
+    "task",
+    "",
+    "-1",
+]
+VALUES = ["", "naive", "[", "null", "1e400", ".nan", "{}", "[1]", "=", "toy", "true", "2020-99-99", "!x y"]
+QUIET = settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+
+
+@QUIET
 @given(st.text(alphabet=st.sampled_from(list("abk:-[]{}&*!|>'\"#%@?,. \n\t01<~")), max_size=60))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
+    problem: BadInput | None = None
     try:
-        source = parse(text, "x.yaml")
-    except BadInput as problem:
-        assert problem.where.startswith("x.yaml")
-        assert "\n" not in str(problem)
-    else:
-        assert source.line(()) is None
+        assert parse(text, "x.yaml").line(()) is None
+    except BadInput as caught:
+        problem = caught
+    assert problem is None or (problem.where.startswith("x.yaml") and "\n" not in str(problem))
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
-@given(
-    path=st.lists(
-        st.sampled_from(["weak", "strong", "method", "model", "optim", "seeds", "0", "1", "kind", "lr", "x", "baselines", "task", "", "-1"]),
-        max_size=4,
-    ),
-    value=st.one_of(st.sampled_from(["", "naive", "[", "null", "1e400", ".nan", "{}", "[1]", "=", "toy", "true", "2020-99-99", "!x y"]), st.text(max_size=8)),
-)  # fmt: skip
+@QUIET
+@given(path=st.lists(st.sampled_from(STEPS), max_size=4), value=st.sampled_from(VALUES) | st.text(max_size=8))
 def test_any_override_is_taken_or_refused(path: list[str], value: str, tmp_path: Path) -> None:
     file = tmp_path / "toy.yaml"
     if not file.exists():
         write_recipe(tmp_path)
-    try:
+    recipe: Recipe | None = None
+    with suppress(BadInput):
         recipe = load(str(file), [f"{'.'.join(path)}={value}"])
-    except BadInput as problem:
-        assert str(problem)
-    else:
-        assert isinstance(recipe, Recipe)
+    assert recipe is None or recipe.goals()

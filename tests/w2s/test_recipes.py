@@ -117,11 +117,9 @@ def made_from(stage: Stage, kind: str) -> bool:
 
 def configs_in_use() -> list[type[Config]]:
     recipe = toy()
-    found = {type(stage.loss) for stage in recipe.graph().values() if isinstance(stage, Train)}
-    return sorted(
-        {type(recipe.task), type(recipe.weak), type(recipe.weak.model), type(recipe.weak.optim), type(recipe.weak.schedule), type(recipe.split), *found},
-        key=lambda config: (config.__module__, config.__name__),
-    )  # fmt: skip
+    weak, losses = recipe.weak, [stage.loss for stage in recipe.graph().values() if isinstance(stage, Train)]
+    used = [recipe.task, weak, weak.model, weak.optim, weak.schedule, recipe.split, *losses]
+    return sorted({type(config) for config in used}, key=lambda config: (config.__module__, config.__name__))
 
 
 @pytest.mark.parametrize("config", configs_in_use(), ids=lambda config: f"{config.__module__}.{config.__name__}")
@@ -147,9 +145,13 @@ def test_science_changes_keys(change: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"name": "other"}, {"description": "words"}, {"machines": {"strong": {"cpus": 2, "micro_batch": 4, "gradient_checkpointing": True}}},
-     {"machines": {"retries": 5, "checkpoint_steps": 3}}],
-)  # fmt: skip
+    [
+        {"name": "other"},
+        {"description": "words"},
+        {"machines": {"strong": {"cpus": 2, "micro_batch": 4, "gradient_checkpointing": True}}},
+        {"machines": {"retries": 5, "checkpoint_steps": 3}},
+    ],
+)
 def test_machines_and_names_do_not(change: dict[str, Any]) -> None:
     assert keys(toy(**change)) == keys(toy())
 

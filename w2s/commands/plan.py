@@ -25,7 +25,7 @@ def plan(reference: str, overrides: Sequence[str], store_url: str, *, as_json: b
     goals = [stage.key for stage in recipe.goals()]
     states = needed(jobs, goals, store)
     rates = Rates(store, stages.values())
-    rows = []
+    rows: list[dict[str, object]] = []
     for key, stage in stages.items():
         state = {"cached": "in the store", "waiting": "will run"}.get(states.get(key, ""), "not needed")
         seconds = rates.seconds(stage) if state == "will run" else None

@@ -18,7 +18,8 @@ def verify(store_url: str, *, quarantine: bool, as_json: bool) -> int:
     if as_json:
         show.as_json([{"key": d.key, "name": d.name, "file": d.file, "problem": d.problem} for d in damages])
     elif not damages:
-        console.print(f"{sum(1 for _ in store.keys())} results, every file as its receipt says", markup=False)
+        count = len(list(store.keys()))
+        console.print(f"{count} results, every file as its receipt says", markup=False)
     for damage in [] if as_json else damages:
         console.print(f"{damage.name} [{damage.key[:12]}]: {damage.file} {damage.problem}", markup=False)
     if damages and quarantine:
