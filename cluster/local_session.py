@@ -12,6 +12,7 @@ import psutil
 
 PREFIX = "w2s-ray-"
 PID = "pid"
+SHORT = Path("/tmp")  # noqa: S108 - mkdtemp makes it safe; a socket's whole path has 107 bytes
 _current: list[Path] = []
 
 
@@ -20,7 +21,7 @@ def begin() -> Path:
 
     Folders of processes that were killed are removed first.
     """
-    base = Path("/tmp" if os.path.isdir("/tmp") else tempfile.gettempdir())  # noqa: S108 - sockets below have 107 bytes
+    base = SHORT if SHORT.is_dir() else Path(tempfile.gettempdir())
     _sweep(base)
     folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))  # mkdtemp gives 0700 and a name nobody can foresee
     (folder / PID).write_text(str(os.getpid()))

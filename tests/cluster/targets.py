@@ -77,7 +77,9 @@ def until_stopped(context: Context) -> dict[str, Any]:
         if context.stop():
             raise Interrupted(context.name, f"stopped at {step}")
         step += 1
-        saved.write_text(str(step))
+        draft = saved.with_suffix(".draft")
+        draft.write_text(str(step))
+        draft.rename(saved)  # a kill may come between any two instructions
         context.watch.progress(step, 10**6)
         time.sleep(0.01)
     (context.out / "text").write_text(str(step))

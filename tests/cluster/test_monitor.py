@@ -15,7 +15,11 @@ from cluster.watch import slug
 from tests.cluster.targets import graph, job
 
 A = job("toy/train tiny on weak (truth, xent) s0")
-FAILURE = {"error": StageFailed("train", "loss nan", "lower lr").record(), "tail": ["RuntimeError: x"], "log": "/logs/a.log"}
+FAILURE = {
+    "error": StageFailed("train", "loss nan", "lower lr").record(),
+    "tail": ["RuntimeError: x"],
+    "log": "/logs/a.log",
+}
 STORY = [
     Event("planned", data={"total": 3, "cached": 1}),
     Event("started", A.key, {"host": "h", "pid": 1, "device": "cpu"}),
@@ -80,7 +84,12 @@ def test_clock(seconds: float, text: str) -> None:
 
 @pytest.mark.parametrize(
     ("text", "safe"),
-    [("a b/c (d, e) s0", "a-b/c-d-e-s0"), ("../../etc/passwd", "etc/passwd"), ("x" * 300, "x" * 100), ("a\nb$(c)", "a-b-c")],
+    [
+        ("a b/c (d, e) s0", "a-b/c-d-e-s0"),
+        ("../../etc/passwd", "etc/passwd"),
+        ("x" * 300, "x" * 100),
+        ("a\nb$(c)", "a-b-c"),
+    ],
 )
 def test_slugs_are_safe_paths(text: str, safe: str) -> None:
     assert slug(text) == safe

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import shutil
 import signal
@@ -61,7 +62,7 @@ def test_independent_jobs_run_side_by_side_and_warm(ray_cluster: None, store_url
     assert summary.exit_code == 0
     receipts = [Store.open(store_url).receipt(j.key) for j in jobs]
     spans = sorted((r.started, r.started + r.seconds) for r in receipts)
-    assert sum(later[0] < earlier[1] for earlier, later in zip(spans, spans[1:], strict=False)) >= 3
+    assert sum(later[0] < earlier[1] for earlier, later in itertools.pairwise(spans)) >= 3
     assert len({r.hardware["pid"] for r in receipts}) == 2, "two warm workers did all six"
     assert {r.hardware["threads"] for r in receipts} == {1}
 
@@ -142,10 +143,21 @@ def test_an_existing_cluster_is_joined_with_its_token_and_refused_without(tmp_pa
     token.write_text("a" * 64)
     wrong.write_text("b" * 64)
     env = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
-    command = ["ray", "start", "--head", f"--port={port}", "--num-cpus=1", f"--temp-dir={folder}", "--include-dashboard=false"]
+    command = [
+        "ray",
+        "start",
+        "--head",
+        f"--port={port}",
+        "--num-cpus=1",
+        f"--temp-dir={folder}",
+        "--include-dashboard=false",
+    ]
     command += ["--object-store-memory=100000000", "--block"]
     head = subprocess.Popen(
-        [sys.executable, "-m", "ray.scripts.scripts", *command[1:]], env=env, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        [sys.executable, "-m", "ray.scripts.scripts", *command[1:]],
+        env=env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
     )
     try:
         _wait_for(port)
@@ -162,10 +174,14 @@ with store.leases() as leases:
     print(Scheduler(store, pool, leases, lambda event: None).run(graph(a), [a.key]).states)
 pool.close()
 """
-        joined = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        joined = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        )
         assert "'done'" in joined.stdout, joined.stderr
         env["RAY_AUTH_TOKEN_PATH"] = str(wrong)
-        refused = subprocess.run([sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False)
+        refused = subprocess.run(
+            [sys.executable, "-c", code], cwd=ROOT, env=env, capture_output=True, text=True, check=False
+        )
         assert "do RAY_AUTH_MODE and the token match?" in refused.stderr
     finally:
         family = [head, *psutil.Process(head.pid).children(recursive=True)] if head.poll() is None else []

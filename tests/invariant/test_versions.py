@@ -27,16 +27,26 @@ LOCK = ROOT / "tests" / "golden" / "versions.json"
 def fields(config: type[Config]) -> dict[str, Any]:
     schema = config.model_json_schema()["properties"]
     told = {name: {word: value for word, value in facts.items() if word not in WORDS} for name, facts in schema.items()}
-    defaults = {name: identity(info.get_default()) for name, info in config.model_fields.items() if not info.is_required()}
+    defaults = {
+        name: identity(info.get_default()) for name, info in config.model_fields.items() if not info.is_required()
+    }
     return {"version": config.VERSION, "fields": told, "defaults": json.loads(json.dumps(defaults))}
 
 
 def current() -> dict[str, Any]:
-    lock: dict[str, Any] = {"configs": {c.__name__: fields(c) for c in (Learner, ModelRef, Optim, Schedule, stages.Split)}}
+    lock: dict[str, Any] = {
+        "configs": {c.__name__: fields(c) for c in (Learner, ModelRef, Optim, Schedule, stages.Split)}
+    }
     for room in ("tasks", "losses"):
         lock[room] = {kind: fields(registry.module(room, kind).Config) for kind in registry.names(room)}
-    kinds = [c for _, c in inspect.getmembers(stages, inspect.isclass) if issubclass(c, stages.Stage) and c is not stages.Stage]
-    lock["stages"] = {c.__name__: {"version": c.VERSION, "fields": [f.name for f in dataclasses.fields(c)]} for c in kinds}
+    kinds = [
+        c
+        for _, c in inspect.getmembers(stages, inspect.isclass)
+        if issubclass(c, stages.Stage) and c is not stages.Stage
+    ]
+    lock["stages"] = {
+        c.__name__: {"version": c.VERSION, "fields": [f.name for f in dataclasses.fields(c)]} for c in kinds
+    }
     keys = sorted(Recipe.model_validate(toy_recipe()).graph())
     lock["toy keys"] = hashlib.sha256("".join(keys).encode()).hexdigest()
     return lock

@@ -37,7 +37,7 @@ def test_a_missing_label_is_refused_with_count_and_ids() -> None:
 
 
 def test_a_doubled_label_is_refused() -> None:
-    with pytest.raises(BadInput, match="1 of 1 rows are labelled twice, e.g. a"):
+    with pytest.raises(BadInput, match=r"1 of 1 rows are labelled twice, e\.g\. a"):
         table(["a", "a"]).join(["a"], "x")
 
 

@@ -30,7 +30,12 @@ def test_keys_do_not_depend_on_the_process() -> None:
     code = "from tests.conftest import toy_recipe\nfrom w2s.recipe import Recipe\nprint(*Recipe.model_validate(toy_recipe()).graph())"
     runs = {
         subprocess.run(
-            [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True, env={"PYTHONHASHSEED": seed}
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PYTHONHASHSEED": seed},
         ).stdout
         for seed in ("1", "2")
     }

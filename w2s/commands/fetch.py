@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from w2s import bridge, registry
+from w2s import assets, bridge, registry
 from w2s.assets import model_folder, static_files
 from w2s.commands import show
 from w2s.learner import ModelRef
@@ -26,6 +26,18 @@ def fetch(reference: str, overrides: Sequence[str], *, as_json: bool) -> None:
     else:
         for item in found:
             show.console().print(f"{item['what']}: {item['path']}", markup=False)
+
+
+def pin(source: str, *, as_json: bool) -> None:
+    """Fetch a pip: source whatever its content, and print the digest to write into a recipe."""
+    place = assets.fetch(
+        source.removeprefix("static:"), None, on_progress=lambda line: show.console(err=True).print(line)
+    )
+    digest = assets.digest(place)
+    if as_json:
+        show.as_json({"source": source, "sha256": digest, "path": str(place)})
+    else:
+        show.console().print(f"sha256: {digest}", markup=False)
 
 
 def ensure(recipe: Recipe, stages: Iterable[Stage], tell: Any) -> Iterable[tuple[str, str]]:

@@ -47,7 +47,12 @@ class Bench:
                 self.run(needed)
 
     def run(
-        self, stage: Stage, *, machines: dict[str, Any] | None = None, stop: Callable[[], bool] = lambda: False, work: str = "work"
+        self,
+        stage: Stage,
+        *,
+        machines: dict[str, Any] | None = None,
+        stop: Callable[[], bool] = lambda: False,
+        work: str = "work",
     ) -> tuple[dict[str, Any], Ledger]:
         """Run one stage; returns its metrics and what it told."""
         job = bridge.job(self.recipe, stage)

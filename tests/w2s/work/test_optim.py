@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -30,7 +31,7 @@ def test_warm_up_rises_to_the_full_rate_and_never_jumps(kind: str) -> None:
     factors = [rate_factor(schedule, s, 200) for s in range(200)]
     assert factors[0] == pytest.approx(1 / 50)
     assert factors[49] == factors[50] == 1
-    assert max(abs(a - b) for a, b in zip(factors, factors[1:], strict=False)) <= 1 / 50 + 1e-9
+    assert max(abs(a - b) for a, b in itertools.pairwise(factors)) <= 1 / 50 + 1e-9
 
 
 def test_cosine_is_torchs_cosine() -> None:
@@ -46,7 +47,11 @@ def test_head_rate_and_no_decay_of_biases() -> None:
     named = [("w", nn.Parameter(torch.zeros(2, 2)), False), ("b", nn.Parameter(torch.zeros(2)), False)]
     named.append(("head", nn.Parameter(torch.zeros(2, 2)), True))
     groups = build(Optim(lr=1e-4, head_lr=1e-2, weight_decay=0.1), named).param_groups
-    assert [(g["lr"], g["weight_decay"], len(g["params"])) for g in groups] == [(1e-4, 0.1, 1), (1e-4, 0, 1), (1e-2, 0.1, 1)]
+    assert [(g["lr"], g["weight_decay"], len(g["params"])) for g in groups] == [
+        (1e-4, 0.1, 1),
+        (1e-4, 0, 1),
+        (1e-2, 0.1, 1),
+    ]
 
 
 @pytest.mark.parametrize("kind", ["adamw", "adam", "adafactor"])

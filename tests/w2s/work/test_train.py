@@ -132,7 +132,14 @@ def test_curves_have_the_names_everyone_plots(tmp_path: Path) -> None:
     made, stage = bench(tmp_path)
     _, ledger = made.run(stage)
     names = {name for name, _, _ in ledger.scalars}
-    assert names >= {"train/loss", "train/grad_norm", "train/lr", "train/tokens_per_s", "eval/agreement", "eval/accuracy"}
+    assert names >= {
+        "train/loss",
+        "train/grad_norm",
+        "train/lr",
+        "train/tokens_per_s",
+        "eval/agreement",
+        "eval/accuracy",
+    }
 
 
 def test_long_rows_are_cut_or_dropped_and_counted(tmp_path: Path) -> None:
@@ -158,7 +165,11 @@ def test_pairs_are_scored_one_by_one(tmp_path: Path) -> None:
     """A row of two candidates has a head of width 1; the model learns which of two sentences is the good one."""
     task = {"kind": "toy", "size": 400, "hard": 0, "n_test": 60, "pairs": True}
     made, student_stage = bench(tmp_path, task=task, strong__epochs=6)
-    stage = next(s for s in made.recipe.graph().values() if isinstance(s, Train) and s.learner == made.recipe.strong and not s.labels)
+    stage = next(
+        s
+        for s in made.recipe.graph().values()
+        if isinstance(s, Train) and s.learner == made.recipe.strong and not s.labels
+    )
     metrics, _ = made.run(stage)
     head = load_file(made.out(stage) / "model" / "head.safetensors")["weight"]
     assert head.shape[0] == 1
