@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
+from cluster.key import content_key
 from w2s import loss as losses
 from w2s.config import Config
 from w2s.learner import Learner
@@ -100,6 +101,11 @@ class Recipe(Config):
     def graph(self) -> dict[str, Stage]:
         """Every stage of every outcome by key, inputs first. Reads the local files that keys depend on."""
         return walk(*self.goals())
+
+    @property
+    def fingerprint(self) -> str:
+        """8 hex digits over what is promised: overrides give another report folder, machines do not."""
+        return content_key(sorted(stage.key for stage in self.goals()))[:8]
 
     def check(self) -> None:
         """What the schema cannot see: a loss that cannot serve this task. Raises BadInput. Reads no data."""

@@ -66,7 +66,7 @@ def wait_for(running: subprocess.Popen[str], words: str, times: int = 1) -> list
 
 
 def report(store: Path, name: str = "toy") -> Any:
-    return json.loads((store / "reports" / name / "report.json").read_text(encoding="utf-8"))
+    return json.loads(next((store / "reports").glob(f"{name}-*/report.json")).read_text(encoding="utf-8"))
 
 
 def outputs(store: Path) -> dict[str, dict[str, str]]:

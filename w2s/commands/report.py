@@ -39,7 +39,7 @@ def publish(recipe: Recipe, store: Store) -> tuple[Any, Path]:
     from w2s.report import render
 
     value = make(recipe, store)
-    folder = store.reports / recipe.name
+    folder = store.reports / f"{recipe.name}-{recipe.fingerprint}"
     texts = {"md": render.markdown(value), "csv": render.csv(value), "json": render.json(value)}
     with told(f"report of {recipe.name}", folder):
         folder.mkdir(parents=True, exist_ok=True)
