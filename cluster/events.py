@@ -18,6 +18,7 @@ EventKind = Literal[
     "failed",  # data: error (a Problem's record), log, tail
     "skipped",  # data: needs (the name of the failed stage)
     "stopped",  # saved and left, on request
+    "waiting",  # for resources of the cluster; data: for
     "elsewhere",  # another driver is at it; data: holder
     "cached",  # finished by another driver while we waited
 ]

@@ -107,7 +107,7 @@ class Display(Monitor):
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._picture)
 
     def show(self, event: Event) -> None:
-        if event.kind in ("done", "failed", "skipped", "retry", "elsewhere", "stopped"):
+        if event.kind in ("done", "failed", "skipped", "retry", "elsewhere", "waiting", "stopped"):
             style = {"failed": "red", "skipped": "yellow", "retry": "yellow", "done": "green"}.get(event.kind, "cyan")
             self._console.print(f"[{style}]{escape(describe(event, self.name(event.key)))}[/]", highlight=False)
 
@@ -159,6 +159,7 @@ def describe(event: Event, name: str) -> str:
     words = {
         "skipped": f"not run  {name}: needs {data.get('needs')}",
         "stopped": f"stopped  {name} (saved; the same command goes on)",
+        "waiting": f"waiting  {name}: for {data.get('for')}",
         "elsewhere": f"waiting  {name}: {data.get('holder')} is at it",
         "cached": f"there    {name} (another driver finished it)",
     }

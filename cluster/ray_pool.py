@@ -15,11 +15,12 @@ from dataclasses import dataclass, field
 from typing import Any, TextIO
 
 from cluster import local_session
-from cluster.errors import BadEnvironment, BadInput, Problem, StageFailed
+from cluster.errors import BadEnvironment, BadInput, Interrupted, Problem, StageFailed
 from cluster.events import Event, Listener
 from cluster.job import Job, Resources
 from cluster.worker import Ended, LeaseRef, execute
 
+WAITING_S = 20.0  # placing an actor takes a second or two, loading torch a few more
 GOODBYE_S = 30.0  # how long running jobs may take to save when everything stops
 OBJECT_STORE_BYTES = 128 * 1024**2  # paths and receipts travel, never weights: Ray's default would take 30 % of memory
 MAX_JOBS_PER_ACTOR = 200  # then a fresh process: whatever a library leaks is given back
@@ -164,6 +165,9 @@ class _Slot:
     job: Job | None = None
     result: Any = None  # the reference of the running job
     told: Any = None  # the reference of the pending events() call
+    warm: Any = None  # the reference that is ready once the actor has been placed and has loaded
+    since: float = field(default_factory=time.monotonic)
+    said_waiting: bool = False
     asked_to_stop: bool = False  # such a worker stops whatever it is given, so it is not used again
 
 
@@ -221,13 +225,17 @@ class RayPool:
             finished |= set(self._ray.wait([slot.result for slot in busy], num_returns=len(busy), timeout=0)[0])
         for slot in busy:
             self._listen(slot, emit, last=slot.result in finished)
+            self._say_if_waiting(slot, emit)
         return [self._collect(slot) for slot in busy if slot.result in finished]
 
     def stop(self) -> None:
         for slot in self._slots:
             if slot.job is not None:
-                slot.actor.stop.remote()
                 slot.asked_to_stop = True
+                if self._is_placed(slot):
+                    slot.actor.stop.remote()
+                else:  # nothing to save, and it might wait for its place for ever
+                    self._ray.kill(slot.actor)
 
     def close(self) -> None:
         running = [slot.result for slot in self._slots if slot.job is not None]
@@ -259,8 +267,7 @@ class RayPool:
         actor = remote.options(num_cpus=shape.cpus, num_gpus=shape.gpus, max_concurrency=3).remote(
             shape.cpus, list(self.preload)
         )
-        actor.warm.remote()  # type: ignore[attr-defined]
-        slot = _Slot(actor, shape)
+        slot = _Slot(actor, shape, warm=actor.warm.remote())  # type: ignore[attr-defined]
         self._slots.append(slot)
         return slot
 
@@ -268,6 +275,17 @@ class RayPool:
         self._slots.remove(slot)
         with contextlib.suppress(Exception):  # already dead
             self._ray.kill(slot.actor)
+
+    def _is_placed(self, slot: _Slot) -> bool:
+        return bool(self._ray.wait([slot.warm], timeout=0)[0])
+
+    def _say_if_waiting(self, slot: _Slot, emit: Listener) -> None:
+        """On a shared cluster what we counted as free may be taken: then the user should know what we wait for."""
+        if slot.said_waiting or slot.job is None or time.monotonic() - slot.since < WAITING_S or self._is_placed(slot):
+            return
+        slot.said_waiting = True
+        asked = f"{slot.shape.cpus:g} CPUs" + (f" and {slot.shape.gpus:g} GPUs" if slot.shape.gpus else "")
+        emit(Event("waiting", slot.job.key, {"for": f"{asked} to be free on the cluster"}))
 
     def _listen(self, slot: _Slot, emit: Listener, *, last: bool) -> None:
         """Pass on an actor's events without ever waiting on a slow one, except when it has just finished."""
@@ -294,6 +312,8 @@ class RayPool:
             ended: Ended = self._ray.get(slot.result)
         except self._ray.exceptions.RayError as error:
             self._drop(slot)
+            if slot.asked_to_stop:
+                return Ended(job.key, "stopped", error=Interrupted(job.name, "stopped before it had begun").record())
             problem = StageFailed(
                 job.name, f"its worker died: {_first(error)}", "often out of memory; the log has its last words"
             )

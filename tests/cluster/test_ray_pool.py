@@ -251,3 +251,39 @@ with store.leases() as leases:
 
     assert run_inline(store_url, graph(a, b), b).exit_code == 0
     assert built(ledger) == ["a", "b", "b"], "a was not done again, and b was taken over from the dead at once"
+
+
+def test_a_job_whose_place_is_taken_says_what_it_waits_for_and_stops_at_once(
+    ray_cluster: None, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody else holds the cluster's CPUs: the wait is told, and Ctrl-C does not wait for them."""
+    import ray
+
+    from cluster import ray_pool
+
+    monkeypatch.setattr(ray_pool, "WAITING_S", 0.5)
+    other = ray.remote(SomebodyElse).options(num_cpus=2).remote()
+    ray.get(other.here.remote())
+    a = job("a")
+    store = Store.open(store_url)
+    pool = RayPool(store_url)
+    said: list[Event] = []
+
+    def listen(event: Event) -> None:
+        said.append(event)
+        if event.kind == "waiting":
+            scheduler.stop()
+
+    with store.leases() as leases:
+        scheduler = Scheduler(store, pool, leases, listen)
+        summary = scheduler.run(graph(a), [a.key])
+    assert [e.data["for"] for e in said if e.kind == "waiting"] == ["1 CPUs to be free on the cluster"]
+    assert summary.states == {a.key: "stopped"}
+    assert summary.exit_code == 75
+    ray.kill(other)
+    pool.close()
+
+
+class SomebodyElse:
+    def here(self) -> bool:
+        return True

@@ -88,7 +88,7 @@ class Loop:
         self.data, self.held_out = data, held_out
         self.lengths = data.lengths
         self.steps, ends = schedule(
-            self.lengths,
+            [length * data.candidates for length in self.lengths],
             seed,
             learner.epochs,
             batch=learner.batch,
