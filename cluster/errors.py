@@ -52,6 +52,10 @@ class StageFailed(Problem):
     exit_code = EXIT_STAGE
 
 
+class TakenOver(StageFailed):
+    """Another driver does this stage now: its result will serve as well."""
+
+
 class Interrupted(Problem):
     """Work was stopped on request at a safe point; the same command continues it."""
 
@@ -60,6 +64,6 @@ class Interrupted(Problem):
 
 def from_record(record: dict[str, str]) -> Problem:
     """The inverse of `Problem.record`; unknown kinds come back as `StageFailed`."""
-    kinds = {cls.__name__: cls for cls in (BadInput, BadEnvironment, StageFailed, Interrupted)}
+    kinds = {cls.__name__: cls for cls in (BadInput, BadEnvironment, StageFailed, TakenOver, Interrupted)}
     cls = kinds.get(record.get("error", ""), StageFailed)
     return cls(record.get("where", ""), record.get("what", ""), record.get("remedy", ""))

@@ -20,7 +20,7 @@ from dataclasses import replace
 from types import TracebackType
 
 from cluster.disk import told
-from cluster.errors import StageFailed
+from cluster.errors import TakenOver
 from cluster.files import Files, LocalFiles, checked_key, open_files, shown
 from cluster.lease_record import LeaseRecord, Owner, gone
 
@@ -59,7 +59,7 @@ class Lease:
                 return
             try:
                 self.check()
-            except StageFailed:
+            except TakenOver:
                 self._end()
                 raise
             self._record = _beaten(self._record)
@@ -217,7 +217,7 @@ class Leases:
 
 
 def still_held(store_url: str, key: str, number: int, owner_id: str) -> None:
-    """For workers, who do not hold the lease themselves: raise StageFailed if their driver has lost it.
+    """For workers, who do not hold the lease themselves: raise TakenOver if their driver has lost it.
 
     Raises BadEnvironment when the store cannot be read.
     """
@@ -233,7 +233,7 @@ def _check(files: Files, key: str, number: int, owner_id: str) -> None:
         ours = LeaseRecord.from_bytes(files.read(_name(key, number)))
     if ours is None or ours.owner_id != owner_id or max(numbers, default=number) > number:
         what = "another driver has taken this stage over (we were silent for too long)"
-        raise StageFailed(f"lease of {key[:12]}", what, "leave it to them; the same command waits for their result")
+        raise TakenOver(f"lease of {key[:12]}", what, "leave it to them; the same command waits for their result")
 
 
 def _beaten(record: LeaseRecord) -> LeaseRecord:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from typing import Protocol
 
@@ -34,8 +35,12 @@ class Pool(Protocol):
         """Ask running jobs to save and leave."""
         ...
 
+    def kill(self) -> None:
+        """End what runs at once."""
+        ...
+
     def close(self) -> None:
-        """End what still runs and give everything back."""
+        """Let what runs save, then end it and give everything back."""
         ...
 
 
@@ -59,6 +64,7 @@ class InlinePool:
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
         if not self._queue:
+            time.sleep(timeout_s)
             return []
         job, lease = self._queue.popleft()
         return [execute(job, self._url, lease, emit, stop=lambda: self._stopping, device=_device(job))]
@@ -67,6 +73,9 @@ class InlinePool:
         self._stopping = True
 
     def close(self) -> None:
+        self._queue.clear()
+
+    def kill(self) -> None:
         self._queue.clear()
 
 

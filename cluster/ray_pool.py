@@ -20,6 +20,8 @@ from cluster.events import Event, Listener
 from cluster.job import Job, Resources
 from cluster.worker import Ended, LeaseRef, execute
 
+IDLE_S = 15.0  # warm workers without work are given back after so long
+UNPLACED_S = 1.0
 WAITING_S = 20.0  # placing an actor takes a second or two, loading torch a few more
 GOODBYE_S = 30.0  # how long running jobs may take to save when everything stops
 OBJECT_STORE_BYTES = 128 * 1024**2  # paths and receipts travel, never weights: Ray's default would take 30 % of memory
@@ -166,7 +168,7 @@ class _Slot:
     result: Any = None  # the reference of the running job
     told: Any = None  # the reference of the pending events() call
     warm: Any = None  # the reference that is ready once the actor has been placed and has loaded
-    since: float = field(default_factory=time.monotonic)
+    since: float = field(default_factory=time.monotonic)  # of the job, or of idleness
     said_waiting: bool = False
     asked_to_stop: bool = False  # such a worker stops whatever it is given, so it is not used again
 
@@ -211,11 +213,12 @@ class RayPool:
     def start(self, job: Job, lease: LeaseRef | None) -> None:
         shape = self.shape(job)
         slot = self._idle(shape) or self._new(shape)
-        slot.job = job
+        slot.job, slot.since, slot.said_waiting = job, time.monotonic(), False
         slot.result = slot.actor.run.remote(job, self.store_url, lease, "cuda" if shape.gpus > 0 else "cpu")
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
         busy = [slot for slot in self._slots if slot.job is not None]
+        self._give_back_idle(unplaced=any(not self._is_placed(slot) for slot in busy))
         if not busy:
             time.sleep(timeout_s)
             return []
@@ -242,8 +245,22 @@ class RayPool:
         if running:
             self.stop()
             self._ray.wait(running, num_returns=len(running), timeout=GOODBYE_S)
+        self.kill()
+
+    def kill(self) -> None:
         for slot in list(self._slots):
             self._drop(slot)
+
+    def _give_back_idle(self, *, unplaced: bool) -> None:
+        """Idle workers stay warm for a while, unless one of ours has found no place: then they hold what it lacks.
+
+        Ray places by node and by GPU, so what is free in total may fit nowhere; and another driver on the cluster may
+        wait for what we hold while we wait for its results.
+        """
+        for slot in [slot for slot in self._slots if slot.job is None]:
+            idle_s = time.monotonic() - slot.since
+            if idle_s > IDLE_S or (unplaced and idle_s > UNPLACED_S):
+                self._drop(slot)
 
     def _idle(self, shape: Resources) -> _Slot | None:
         return next((slot for slot in self._slots if slot.job is None and slot.shape == shape), None)
@@ -306,12 +323,14 @@ class RayPool:
     def _collect(self, slot: _Slot) -> Ended:
         job = slot.job
         assert job is not None
-        slot.job, slot.told = None, None
+        slot.job, slot.told, slot.since = None, None, time.monotonic()
         slot.jobs_done += 1
         try:
             ended: Ended = self._ray.get(slot.result)
         except self._ray.exceptions.RayError as error:
             self._drop(slot)
+            for idle in [other for other in self._slots if other.job is None]:
+                self._drop(idle)  # what killed one may have killed them too, and a dead one costs its next job a try
             if slot.asked_to_stop:
                 return Ended(job.key, "stopped", error=Interrupted(job.name, "stopped before it had begun").record())
             problem = StageFailed(

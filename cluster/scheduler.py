@@ -7,7 +7,16 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from cluster.errors import EXIT_AGAIN, EXIT_ENVIRONMENT, EXIT_INPUT, EXIT_OK, EXIT_STAGE, Problem, from_record
+from cluster.errors import (
+    EXIT_AGAIN,
+    EXIT_ENVIRONMENT,
+    EXIT_INPUT,
+    EXIT_OK,
+    EXIT_STAGE,
+    Problem,
+    TakenOver,
+    from_record,
+)
 from cluster.events import Event, Listener
 from cluster.job import Job
 from cluster.lease import Lease, Leases
@@ -87,6 +96,12 @@ class Scheduler:
                 for ended in self._pool.poll(POLL_S, self._emit):
                     self._settle(jobs[ended.key], ended, summary)
                 self._skip_descendants(jobs, summary)
+        except KeyboardInterrupt:  # asked twice: leave at once
+            self._pool.kill()
+            raise
+        except BaseException:  # while we still hold the leases, what runs may save
+            self._pool.close()
+            raise
         finally:
             for lease in self._held.values():
                 lease.release()
@@ -133,6 +148,8 @@ class Scheduler:
         self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
         summary.states[job.key] = "running"
         self._pool.start(job, LeaseRef(lease.number, lease.owner_id))
+        if self._stopping:  # asked between our look and our start
+            self._pool.stop()
 
     def _finish_elsewhere(self, job: Job, summary: Summary) -> None:
         summary.states[job.key] = "cached"
@@ -146,6 +163,10 @@ class Scheduler:
         elif ended.status == "stopped":
             summary.states[job.key] = "stopped"
             self._emit(Event("stopped", job.key))
+        elif ended.error.get("error") == TakenOver.__name__:
+            summary.states[job.key] = "elsewhere"
+            self._looked[job.key] = time.monotonic()
+            self._emit(Event("elsewhere", job.key, {"holder": str(self._leases.holder(job.key))}))
         elif self._worth_another_try(job, ended):
             summary.states[job.key] = "waiting"
             self._emit(Event("retry", job.key, {"error": ended.error, "attempt": self._attempts[job.key]}))

@@ -118,17 +118,19 @@ class Store:
 
     # ---- a result in the making
 
-    def scratch(self, key: str) -> Scratch:
-        """The job's folders. `out` is emptied: nothing of an earlier attempt leaks. `work` is as it was left."""
-        folder = self._scratch_folder(key)
+    def scratch(self, key: str, owner: str = "") -> Scratch:
+        """The job's folders. `out` is empty, and `owner`'s alone: one who was taken over and does not know it yet cannot
+        write into his successor's result. `work` is as it was left."""
+        folder, out = self._scratch_folder(key), self._out(key, owner)
         with self._told(key):
-            remove_tree(folder / "out")
-            for name in ("out", "work"):
-                (folder / name).mkdir(parents=True, exist_ok=True)
-        return Scratch(folder / "out", folder / "work")
+            for earlier in folder.glob("out*"):
+                remove_tree(earlier)
+            for place in (out, folder / "work"):
+                place.mkdir(parents=True, exist_ok=True)
+        return Scratch(out, folder / "work")
 
-    def commit(self, key: str, receipt: Receipt) -> Receipt:
-        """Publish `scratch/<key>/out` with a digest of every file, all or nothing; then remove the scratch.
+    def commit(self, key: str, receipt: Receipt, owner: str = "") -> Receipt:
+        """Publish the owner's `out` with a digest of every file, all or nothing; then remove the scratch.
 
         Returns the stored receipt: that of the first committer if there were several. Raises BadEnvironment when the
         disk is full (scratch is kept), StageFailed when `out` holds links or the receipt is not plain JSON.
@@ -139,7 +141,7 @@ class Store:
         with self._told(key):
             if not self.has(key):
                 try:
-                    self._publish(key, scratch / "out", receipt)
+                    self._publish(key, self._out(key, owner), receipt)
                 except (FileNotFoundError, FileExistsError):
                     if not self.has(key):  # nobody was quicker: a real fault
                         raise
@@ -250,6 +252,11 @@ class Store:
 
     def _folder(self, key: str) -> str:
         return f"{checked_key(key)[:2]}/{key}"
+
+    def _out(self, key: str, owner: str) -> Path:
+        if not owner.replace("-", "x").isalnum() and owner:
+            raise BadInput(f"owner '{owner}'", "is not a plain name")
+        return self._scratch_folder(key) / (f"out-{owner}" if owner else "out")
 
     def _scratch_folder(self, key: str) -> Path:
         return self._local / "scratch" / checked_key(key)

@@ -99,7 +99,8 @@ def _attempt(
     started: float,
 ) -> Ended:
     emit(Event("started", job.key, {"host": socket.gethostname(), "pid": os.getpid(), "device": device}))
-    scratch = store.scratch(job.key)
+    owner = lease.owner if lease else ""
+    scratch = store.scratch(job.key, owner)
     inputs = {key: store.path(key) for key in job.needs}
     threads = max(1, int(job.resources.cpus))
     set_threads(threads)
@@ -118,7 +119,7 @@ def _attempt(
         versions=versions(), hardware={**hardware(), "device": device, "threads": threads, "pid": os.getpid()},
         git=git_state(_code_folder(job.target)),
     )  # fmt: skip
-    store.commit(job.key, receipt)
+    store.commit(job.key, receipt, owner)
     return Ended(job.key, "done", metrics=metrics, seconds=seconds)
 
 

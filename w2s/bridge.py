@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cluster.job import Job, Resources
-from w2s.learner import Learner
+from w2s.learner import Learner, is_local
 from w2s.machines import Machine
 from w2s.recipe import Recipe
 from w2s.stages import Combine, Grade, Labels, Predict, Rows, Stage, Train
@@ -55,7 +55,11 @@ def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, A
         "checkpoint_minutes": recipe.machines.checkpoint_minutes,
         "checkpoint_steps": recipe.machines.checkpoint_steps,
     }
-    return machine, choices if isinstance(stage, Train) else {}
+    if not isinstance(stage, Train):
+        return machine, {}
+    # what the key was made with, where that is a local file that may change before the worker reads it
+    local = learner.model.form == "local" or (learner.model.form == "static" and is_local(learner.model.place))
+    return machine, {**choices, **({"model": learner.model.identity()} if local else {})}
 
 
 def name(stage: Stage) -> str:

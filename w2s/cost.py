@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from cluster.errors import Problem
 from cluster.store import Store
 from w2s.learner import Learner, ModelRef
 from w2s.stages import Predict, Rows, Stage, Train
@@ -29,7 +30,10 @@ class Rates:
         for i, key in enumerate(store.keys()):
             if i >= MOST_RECEIPTS:
                 break
-            receipt = store.receipt(key)
+            try:
+                receipt = store.receipt(key)
+            except Problem:  # a damaged result is for `verify` to tell; an estimate can do without
+                continue
             self._seen[_like(receipt.kind, receipt.science)].append(receipt.seconds)
         known = [stage for stage in stages if isinstance(stage, Rows)]
         for stage in known:

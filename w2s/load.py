@@ -56,7 +56,7 @@ def load(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     if not isinstance(source.data, dict):
         raise BadInput(str(path), "is not a recipe: a recipe is a mapping with task, weak, strong and method")
     data = {"name": path.stem, **source.data}
-    written_on_command_line = [_override(data, text) for text in overrides]
+    written_on_command_line = [_override(data, text) for text in sorted(overrides, key=_kinds_first)]
     try:
         recipe = Recipe.model_validate(data)
     except ValidationError as error:
@@ -66,6 +66,11 @@ def load(reference: str, overrides: Sequence[str] = ()) -> Recipe:
     except BadInput as problem:
         raise BadInput(f"{path}: {problem.where}", problem.what, problem.remedy) from None
     return recipe
+
+
+def _kinds_first(text: str) -> bool:
+    """Choosing a kind clears the other fields, so it comes before they are set, in whatever order they were written."""
+    return not text.partition("=")[0].strip().endswith("kind")
 
 
 def _override(data: dict[str, Any], text: str) -> Loc:

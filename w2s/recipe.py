@@ -76,6 +76,17 @@ class Recipe(Config):
                 )
         return self
 
+    @model_validator(mode="after")
+    def _held_out(self) -> Recipe:
+        watched = [
+            side for side, learner in (("weak", self.weak), ("strong", self.strong)) if learner.evaluate != "never"
+        ]
+        if self.split.val == 0 and watched:
+            raise ValueError(
+                f"split.val is 0, and {watched[0]}.evaluate needs held-out rows: set evaluate: never, or val: 0.1"
+            )
+        return self
+
     @property
     def methods(self) -> tuple[MethodConfig, ...]:
         """The method and its baselines, each once."""

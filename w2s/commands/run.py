@@ -80,15 +80,16 @@ def _pool(store: Store, choices: Choices) -> Iterator[Pool]:
         return
     from cluster import ray_pool
 
-    with show.console(err=True).status(
-        "starting Ray" if choices.ray_address is None else f"joining Ray at {choices.ray_address}"
-    ):
-        ray_pool.connect(choices.ray_address, dashboard=choices.dashboard)
-    pool = ray_pool.RayPool(store.url, bridge.PRELOAD)
+    doing = "starting Ray" if choices.ray_address is None else f"joining Ray at {choices.ray_address}"
     try:
-        yield pool
+        with show.console(err=True).status(doing):
+            ray_pool.connect(choices.ray_address, dashboard=choices.dashboard)
+            pool = ray_pool.RayPool(store.url, bridge.PRELOAD)
+        try:
+            yield pool
+        finally:
+            pool.close()
     finally:
-        pool.close()
         ray_pool.disconnect()
 
 

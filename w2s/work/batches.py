@@ -58,8 +58,8 @@ def schedule(
     ends: list[int] = []
     for epoch in range(math.ceil(epochs)):
         batches = epoch_batches(lengths, seed, epoch, batch=batch, batch_tokens=batch_tokens, bucket=bucket)
-        share = min(1.0, epochs - epoch)
-        steps += batches[: math.ceil(share * len(batches))]
+        share = min(1.0, epochs - epoch)  # 1.1 - 1 is a little more than 0.1: the ceiling must not see it
+        steps += batches[: math.ceil(share * len(batches) - 1e-9)]
         ends.append(len(steps))
     return steps, ends
 

@@ -79,7 +79,9 @@ class Classifier(nn.Module):
                 input_ids=input_ids_BT, attention_mask=attention_mask_BT, **self._options
             ).last_hidden_state
             pooled_BD = pool(self.pooling, hidden_BTD, attention_mask_BT)
-        return cast("Tensor", self.head(pooled_BD.to(self.head.weight.dtype)))
+        # the head in its own precision: rounding its few sums to bf16 would make ties of different rows
+        with torch.autocast(pooled_BD.device.type, enabled=False):
+            return cast("Tensor", self.head(pooled_BD.to(self.head.weight.dtype)))
 
     def trainable(self) -> list[Weight]:
         """Every parameter that learns, in definition order."""

@@ -8,13 +8,16 @@ from cluster.job import Context
 from w2s import registry
 from w2s.task import check_overlap, load
 from w2s.work import table
+from w2s.work.unchanged import check_rows
 
 
 def run(context: Context) -> dict[str, Any]:
     """Load both splits, refuse overlap, write `rows.parquet`. Returns counts and what was dropped."""
     choice = context.science["task"]
     config = registry.module("tasks", choice["kind"]).Config.model_validate(choice)
+    check_rows(context, config)
     train, test = load(config, "train"), load(config, "test")
+    check_rows(context, config)
     kept, overlap_notes = check_overlap(config, train.examples, test.examples)
     n_classes = config.n_classes
     table.write(context.out, {"train": kept, "test": test.examples}, n_classes)

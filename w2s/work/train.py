@@ -29,6 +29,7 @@ from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
 from w2s.work.optim import rate_factor
 from w2s.work.stepper import Plain, Stepper
 from w2s.work.table import RowTable, read_part
+from w2s.work.unchanged import check_model
 
 AUTO_TOKENS = 16_384  # padded tokens held in memory at once when micro_batch is auto
 LOG_EVERY = 10  # steps between points of the training curves
@@ -54,6 +55,7 @@ def run(context: Context) -> dict[str, Any]:
     rows = read_part(context, science["rows"])
     context.watch.note(f"{len(rows)} rows to learn from; loading {learner.model.source}")
     model, tokenizer = load(learner, rows.n_outputs, science["seed"])
+    check_model(context, learner.model)
     data = _dataset(context, rows, science["labels"], learner, tokenizer)
     held_out = None
     if science["val"] is not None:
@@ -183,7 +185,7 @@ class Loop:
         tensors, numbers = self.stepper.state()
         tensors |= {f"weights/{name}": value for name, value in self.stepper.weights().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
-        state = {"progress": vars(self.progress), "stepper": numbers}
+        state = {"progress": vars(self.progress), "stepper": numbers, "steps": len(self.steps)}
         checkpoint.save(
             self.context.work, self.context.key, Checkpoint(self.progress.step, tensors, state), self.context.still_mine
         )
@@ -193,6 +195,12 @@ class Loop:
         found = checkpoint.latest(self.context.work, self.context.key, self.context.watch.note)
         if found is None:
             return
+        fault = self._foreign(found)
+        if fault:
+            self.context.watch.note(
+                f"checkpoint of step {found.step} passed over: {fault}; starting from the beginning"
+            )
+            return
         self.stepper.load_weights(_below("weights/", found.tensors))
         self.best = _below("best/", found.tensors)
         inner = {name: value for name, value in found.tensors.items() if not name.startswith(("weights/", "best/"))}
@@ -200,25 +208,32 @@ class Loop:
         self.progress = Progress(**found.state["progress"])
         self.context.watch.note(f"resumed at step {self.progress.step} of {len(self.steps)}")
 
+    def _foreign(self, found: Checkpoint) -> str:
+        """Why a whole checkpoint is not this code's to continue: written by a version that trained otherwise."""
+        names = {name.removeprefix("weights/") for name in found.tensors if name.startswith("weights/")}
+        if found.state.get("steps") != len(self.steps):
+            return f"it is of a run of {found.state.get('steps')} steps, this one has {len(self.steps)}"
+        if set(found.state.get("progress", {})) != set(vars(self.progress)) or names != set(self.stepper.weights()):
+            return "another version of this code wrote it"
+        return ""
+
     def metrics(self, seconds: float) -> dict[str, Any]:
         """Final numbers for the receipt."""
         progress = self.progress
         recent = progress.losses[-LOG_EVERY:]
+        selected = progress.step if self.learner.select == "last" else progress.best_step
+        point = next((p for p in progress.curve if p["step"] == selected), {})
         return {
             "rows": len(self.data),
             "steps": progress.step,
             "planned_steps": len(self.steps),
             "loss": sum(recent) / len(recent),
-            "selected_step": progress.step if self.learner.select == "last" else progress.best_step,
+            "selected_step": selected,
             "select": self.learner.select,
             "truncated": self.data.truncated,
             "dropped": self.data.dropped,
             "tokens_per_s": self._tokens / seconds if self._tokens and seconds > 0 else None,
-            **{
-                f"val_{name}": value
-                for name, value in (progress.curve[-1] if progress.curve else {}).items()
-                if name != "step"
-            },
+            **{f"val_{name}": value for name, value in point.items() if name != "step"},
         }
 
 
