@@ -287,3 +287,24 @@ def test_a_job_whose_place_is_taken_says_what_it_waits_for_and_stops_at_once(
 class SomebodyElse:
     def here(self) -> bool:
         return True
+
+
+def test_an_idle_worker_gives_way_to_one_that_finds_no_place(
+    ray_cluster: None, store_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two drivers on one cluster, each with a warm worker: who waits gets the other's place after a while."""
+    from cluster import ray_pool
+
+    monkeypatch.setattr(ray_pool, "IDLE_S", 0.5)
+    first, second = RayPool(store_url), RayPool(store_url)
+    a, wide = job("a"), job("wide", cpus=2)
+    assert run(store_url, graph(a), a, pool=first).exit_code == 0
+    second.start(wide, None)
+    deadline = time.monotonic() + 60
+    ended: list[object] = []
+    while not ended and time.monotonic() < deadline:
+        first.poll(0.1, lambda event: None)
+        ended += second.poll(0.1, lambda event: None)
+    assert ended, "the first driver's idle worker kept the CPU that the second one needed"
+    first.close()
+    second.close()

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.errors import from_record
+from cluster.errors import TakenOver, from_record
 from cluster.events import Event
 from cluster.job import Job
 from cluster.pool import InlinePool
@@ -181,3 +181,62 @@ print(run({store_url!r}, graph(a), a).states[a.key])
     )
     assert "(Pdb) 42" in done.stdout, done.stderr
     assert done.stdout.strip().endswith("done")
+
+
+def test_one_who_was_taken_over_cannot_write_into_the_successors_result(store_url: str) -> None:
+    """Two attempts at one key have an `out` each; the late one's files are never published."""
+    from cluster.worker import LeaseRef, execute
+
+    a = job("a")
+    store = Store.open(store_url)
+    late = store.scratch(a.key, "loser-1")
+    with store.leases() as leases:
+        lease = leases.acquire(a.key)
+        assert lease is not None
+        ended = execute(a, store_url, LeaseRef(lease.number, lease.owner_id), lambda event: None)
+        assert ended.status == "done"
+        late.out.mkdir(parents=True, exist_ok=True)
+        (late.out / "text").write_text("late")
+        lost = execute(job("b"), store_url, LeaseRef(7, "nobody-1"), lambda event: None)
+    assert (store.path(a.key) / "text").read_text() == "a"
+    assert lost.error["error"] == TakenOver.__name__
+    assert not store.has(job("b").key)
+
+
+def test_a_lost_lease_is_no_failure_the_others_result_serves(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Our attempt is refused at its end; the scheduler waits for the other driver and goes on with its result."""
+    import cluster.worker
+
+    a = job("a")
+    b = job("b", a)
+    real, calls = cluster.worker.still_held, []
+
+    def lost_once(url: str, key: str, number: int, owner: str) -> None:
+        calls.append(key)
+        if len(calls) == 1:
+            raise TakenOver("lease", "another driver has it")
+        real(url, key, number, owner)
+
+    monkeypatch.setattr(cluster.worker, "still_held", lost_once)
+    summary = run(store_url, graph(a, b), b)
+    assert summary.exit_code == 0
+    assert calls.count(a.key) >= 2
+
+
+def test_leases_outlive_the_last_save(store_url: str) -> None:
+    """When the driver itself fails, running jobs save first and only then are the leases given up."""
+    told: list[str] = []
+
+    class Breaks(InlinePool):
+        def poll(self, timeout_s: float, emit: object) -> list[object]:  # type: ignore[override]
+            raise RuntimeError("the machine room is on fire")
+
+        def close(self) -> None:
+            told.append("held" if store.leases().held(a.key) else "given up")
+
+    a = job("a")
+    store = Store.open(store_url)
+    with store.leases() as leases, pytest.raises(RuntimeError, match="on fire"):
+        Scheduler(store, Breaks(store_url), leases, lambda event: None).run(graph(a), [a.key])
+    assert told == ["held"]
+    assert not store.leases().held(a.key)

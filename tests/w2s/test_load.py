@@ -188,3 +188,15 @@ def test_any_override_is_taken_or_refused(path: list[str], value: str, tmp_path:
     with suppress(BadInput):
         recipe = load(str(file), [f"{'.'.join(path)}={value}"])
     assert recipe is None or recipe.goals()
+
+
+def test_a_kind_may_be_chosen_before_or_after_its_fields(tmp_path: Path) -> None:
+    file = write_recipe(tmp_path, method="naive")
+    for order in (["method.kind=confidence", "method.alpha=0.3"], ["method.alpha=0.3", "method.kind=confidence"]):
+        assert load(str(file), order).method.label == "confidence alpha=0.3"
+
+
+def test_curves_need_held_out_rows(tmp_path: Path) -> None:
+    file = write_recipe(tmp_path)
+    with pytest.raises(BadInput, match=r"split\.val is 0, and strong\.evaluate needs held-out rows"):
+        load(str(file), ["split.val=0"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,8 @@ def test_prediction_covers_every_row_within_its_budget(lengths: list[int], budge
     batches = list(by_length(lengths, budget))
     assert sorted(np.concatenate(batches).tolist()) == list(range(len(lengths)))
     assert all(len(rows) == 1 or len(rows) * max(lengths[i] for i in rows) <= budget for rows in batches)
+
+
+@pytest.mark.parametrize(("epochs", "steps"), [(0.1, 1), (0.3, 3), (1.1, 11), (2.2, 22), (2.7, 27), (1.05, 11)])
+def test_fractions_of_epochs_do_not_round_up_on_float_noise(epochs: float, steps: int) -> None:
+    assert len(schedule([5] * 100, 0, epochs, batch=10, batch_tokens=None, bucket=False)[0]) == steps

@@ -12,6 +12,7 @@ import pytest
 from safetensors.torch import load_file
 
 from cluster.errors import BadInput, Interrupted, StageFailed
+from cluster.key import file_sha256
 from tests.conftest import toy_recipe
 from tests.w2s.work.run_stage import Bench, weights
 from w2s.recipe import Recipe
@@ -175,3 +176,50 @@ def test_pairs_are_scored_one_by_one(tmp_path: Path) -> None:
     assert head.shape[0] == 1
     assert metrics["val_accuracy"] > 0.8
     assert student_stage.key != stage.key
+
+
+def test_a_checkpoint_of_another_plan_starts_over_and_says_so(tmp_path: Path) -> None:
+    made, stage = bench(tmp_path)
+    made.run(stage)
+    unbroken = weights(made.out(stage))
+    with pytest.raises(Interrupted):
+        made.run(stage, stop=stop_after(3), work="again")
+    folder = next((tmp_path / stage.key / "again").glob("step-*"))
+    state = json.loads((folder / "state.json").read_text())
+    (folder / "state.json").write_text(json.dumps({**state, "steps": 999}))
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["files"]["state.json"] = file_sha256(folder / "state.json")
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    _, ledger = made.run(stage, work="again")
+    assert any("it is of a run of 999 steps" in note for note in ledger.notes)
+    assert weights(made.out(stage)) == unbroken
+
+
+def test_the_receipt_tells_the_scores_of_the_selected_step(tmp_path: Path) -> None:
+    made, stage = bench(tmp_path, strong__select="best", strong__evaluate=1, strong__epochs=3)
+    metrics, _ = made.run(stage)
+    curve = json.loads((made.out(stage) / "curve.json").read_text())
+    assert metrics["val_agreement"] == max(point["agreement"] for point in curve)
+
+
+def test_a_token_budget_counts_every_candidate(tmp_path: Path) -> None:
+    task = {"kind": "toy", "size": 120, "n_test": 40, "pairs": True}
+    made, stage = bench(tmp_path, task=task, strong__batch_tokens=200, strong__evaluate="never")
+    metrics, _ = made.run(stage)
+    single, other = bench(tmp_path / "single", strong__batch_tokens=200, strong__evaluate="never")
+    assert metrics["steps"] / metrics["rows"] > 1.5 * (
+        single.run(other)[0]["steps"] / single.run(other, work="b")[0]["rows"]
+    )
+
+
+def test_a_file_that_changed_after_planning_is_refused(tmp_path: Path) -> None:
+    """The key promised other rows: nothing may be stored under it."""
+    file = tmp_path / "rows.jsonl"
+    rows = [{"text": f"row {i}", "label": i % 2} for i in range(80)]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {"kind": "file", "path": str(file), "text": "{text}", "label": "label"}
+    recipe = Recipe.model_validate(toy_recipe(task=task))
+    stage = next(iter(recipe.graph().values()))
+    file.write_text("".join(json.dumps({**row, "label": 1 - row["label"]}) + "\n" for row in rows))
+    with pytest.raises(BadInput, match="has changed since the run was planned"):
+        Bench(recipe, tmp_path).run(stage)
