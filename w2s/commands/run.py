@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,7 +50,8 @@ def run(reference: str, overrides: Sequence[str], choices: Choices) -> int:
     if todo:
         graph = recipe.graph()
         _fetch(recipe, [graph[key] for key in todo], choices)
-        summary = _drive(jobs, goals, store, monitor, choices)
+        with redirect_stdout(sys.stderr):  # Ray prints of its own accord; stdout is for the result alone
+            summary = _drive(jobs, goals, store, monitor, choices)
     else:
         summary = Summary(states)
     _close(recipe, store, summary, monitor, choices)
