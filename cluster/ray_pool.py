@@ -7,18 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import sys
-import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TextIO
+from typing import Any
 
 from cluster import local_session
 from cluster.errors import BadEnvironment, BadInput, Interrupted, Problem, StageFailed
 from cluster.events import Event, Listener
 from cluster.job import Job, Resources
-from cluster.worker import Ended, LeaseRef, execute
+from cluster.solo_worker import SoloWorker
+from cluster.worker import Ended, LeaseRef
 
 IDLE_S = 15.0  # warm workers without work are given back after so long
 UNPLACED_S = 1.0
@@ -99,64 +98,6 @@ def _answers(address: str) -> None:
 
 def _first(error: BaseException) -> str:
     return str(error).strip().split("\n")[0]
-
-
-class SoloWorker:
-    """The actor: one job at a time in its own thread, while a second thread answers for it."""
-
-    def __init__(self, cpus: float, preload: Sequence[str]) -> None:
-        os.environ["OMP_NUM_THREADS"] = str(max(1, int(cpus)))
-        os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
-        self._events: list[Event] = []
-        self._stop = False
-        self._preload = tuple(preload)
-        self._loading = threading.Lock()
-
-    def warm(self) -> int:
-        """Load what jobs will import. Returns the process id."""
-        import importlib
-
-        with self._loading:  # imports of one library from two threads at once meet half-made modules
-            for name in self._preload:
-                importlib.import_module(name)
-        return os.getpid()
-
-    def run(self, job: Job, store_url: str, lease: LeaseRef | None, device: str) -> Ended:
-        self.warm()
-        return execute(
-            job,
-            store_url,
-            lease,
-            self._events.append,
-            stop=lambda: self._stop,
-            device=device,
-            capture=_capture_descriptors,
-        )
-
-    def events(self) -> list[Event]:
-        """What was told since the last call."""
-        told, self._events[:] = list(self._events), []
-        return told
-
-    def stop(self) -> None:
-        self._stop = True
-
-
-@contextlib.contextmanager
-def _capture_descriptors(log: TextIO) -> Iterator[None]:
-    """Everything the process prints goes to the job's log, from C libraries too: the actor runs one job at a time."""
-    sys.stdout.flush()
-    sys.stderr.flush()
-    saved = [(descriptor, os.dup(descriptor)) for descriptor in (1, 2)]
-    try:
-        for descriptor, _ in saved:
-            os.dup2(log.fileno(), descriptor)
-        with contextlib.redirect_stdout(log), contextlib.redirect_stderr(log):
-            yield
-    finally:
-        for descriptor, copy in saved:
-            os.dup2(copy, descriptor)
-            os.close(copy)
 
 
 @dataclass
