@@ -53,7 +53,7 @@ class Lease:
         return self._record.owner_id
 
     def heartbeat(self) -> None:
-        """Show that we live. Raises StageFailed if another has taken the lease over, and then leaves it to them."""
+        """Show that we live. Raises TakenOver if another has taken the lease over, and then leaves it to them."""
         with self._lock:
             if self._ended:
                 return
@@ -66,7 +66,7 @@ class Lease:
             self._leases.files.replace(_name(self.key, self.number), self._record.to_bytes())
 
     def check(self) -> None:
-        """Raise StageFailed if another has taken the lease over."""
+        """Raise TakenOver if another has taken the lease over."""
         _check(self._leases.files, self.key, self.number, self.owner_id)
 
     def release(self) -> None:

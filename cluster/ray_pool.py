@@ -34,9 +34,8 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
     RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
     """
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault(
-        "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0"
-    )  # a worker without GPUs keeps the caller's CUDA settings
+    # a worker without GPUs keeps the caller's CUDA settings
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
     folder = None
     if address is None:
         folder = local_session.begin()

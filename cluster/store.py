@@ -160,9 +160,8 @@ class Store:
 
     def _clear_way(self, key: str) -> None:
         """Set aside a folder without a receipt. One that a rival published since we looked goes back."""
-        with contextlib.suppress(
-            BadInput, BadEnvironment
-        ):  # a rival was quicker; if not, the rename that follows tells
+        # a rival was quicker; if not, the rename that follows tells
+        with contextlib.suppress(BadInput, BadEnvironment):
             aside = self.quarantine(key)
             if self.files.exists(f"{aside}/{RECEIPT}"):
                 self.files.move(aside, self._folder(key))

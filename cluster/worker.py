@@ -72,9 +72,8 @@ def execute(
             try:
                 return _attempt(job, store, lease, emit, stop, device, started)
             except BaseException:
-                with contextlib.suppress(
-                    OSError
-                ):  # on a full disk the log is full too, and the first error is the one to tell
+                # on a full disk the log is full too, and the first error is the one to tell
+                with contextlib.suppress(OSError):
                     traceback.print_exc(file=log)
                 raise
     except Interrupted as saved:
@@ -116,7 +115,8 @@ def _attempt(
     receipt = Receipt(
         key=job.key, kind=job.kind, name=job.name, science=job.science, machines=job.machines,
         inputs={key: store.receipt(key).name for key in job.needs}, metrics=metrics, started=started, seconds=seconds,
-        versions=versions(), hardware={**hardware(), "device": device, "threads": threads, "pid": os.getpid()},
+        versions=versions(job.target.partition(".")[0]),
+        hardware={**hardware(), "device": device, "threads": threads, "pid": os.getpid()},
         git=git_state(_code_folder(job.target)),
     )  # fmt: skip
     store.commit(job.key, receipt, owner)

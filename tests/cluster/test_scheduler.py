@@ -16,6 +16,7 @@ from cluster.job import Job
 from cluster.pool import InlinePool
 from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
+from cluster.worker import LeaseRef, execute
 from tests.cluster.targets import built, graph, job
 from tests.conftest import ROOT
 
@@ -184,23 +185,27 @@ print(run({store_url!r}, graph(a), a).states[a.key])
 
 
 def test_one_who_was_taken_over_cannot_write_into_the_successors_result(store_url: str) -> None:
-    """Two attempts at one key have an `out` each; the late one's files are never published."""
-    from cluster.worker import LeaseRef, execute
-
+    """Two attempts at one key have an `out` each: what the late one writes before the commit is not in it."""
     a = job("a")
-    store = Store.open(store_url)
-    late = store.scratch(a.key, "loser-1")
-    with store.leases() as leases:
-        lease = leases.acquire(a.key)
-        assert lease is not None
-        ended = execute(a, store_url, LeaseRef(lease.number, lease.owner_id), lambda event: None)
-        assert ended.status == "done"
-        late.out.mkdir(parents=True, exist_ok=True)
-        (late.out / "text").write_text("late")
-        lost = execute(job("b"), store_url, LeaseRef(7, "nobody-1"), lambda event: None)
-    assert (store.path(a.key) / "text").read_text() == "a"
-    assert lost.error["error"] == TakenOver.__name__
-    assert not store.has(job("b").key)
+    run(store_url, graph(a), a)
+    receipt = Store.open(store_url).receipt(a.key)
+    store = Store.open(f"{store_url}-taken-over")
+    late, successor = store.scratch(a.key, "loser-1"), store.scratch(a.key, "winner-1")
+    (successor.out / "text").write_text("whole")
+    late.out.mkdir(exist_ok=True)
+    for name in ("text", "extra"):
+        (late.out / name).write_text("late")
+    store.commit(a.key, receipt, "winner-1")
+    assert (store.path(a.key) / "text").read_text() == "whole"
+    assert not (store.path(a.key) / "extra").exists()
+    assert store.verify() == []
+
+
+def test_a_worker_without_its_lease_publishes_nothing(store_url: str) -> None:
+    a = job("a")
+    ended = execute(a, store_url, LeaseRef(7, "nobody-1"), lambda event: None)
+    assert ended.error["error"] == TakenOver.__name__
+    assert not Store.open(store_url).has(a.key)
 
 
 def test_a_lost_lease_is_no_failure_the_others_result_serves(store_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
