@@ -14,11 +14,19 @@ RECEIPT_FORMAT = 1
 
 @dataclass(frozen=True)
 class Resources:
-    """What one solo job reserves. `gpus` may be a fraction; a cluster without GPUs ignores it when `gpu_optional`."""
+    """What a job reserves; of a gang, what each of its ranks reserves.
+
+    `gpus` may be a fraction; a cluster without GPUs ignores it when `gpu_optional`. `ranks` is 0 for a solo job; else the
+    job is a gang of so many processes, placed together, one per device. `nodes` is how many nodes a gang is spread over
+    (None: as few as possible). `hang_s`: a gang that is silent for so long is taken for hung.
+    """
 
     cpus: float = 1.0
     gpus: float = 0.0
     gpu_optional: bool = True
+    ranks: int = 0
+    nodes: int | None = None
+    hang_s: float = 600.0
 
 
 @dataclass(frozen=True)
@@ -96,6 +104,11 @@ class Context:
     crash (checkpoints) and is removed once the result is committed. `device` is "cpu" or "cuda"; `threads` is what the
     job reserved. `stop()` turns true when the job is asked to save and leave: raise `Interrupted` then. `still_mine()`
     raises if another driver has taken this job over: call it before overwriting anything in `work`.
+
+    A gang's function runs on every rank (`rank` of `ranks`, torch.distributed initialised, `out` and `work` shared by all).
+    There `watch` reaches the user from rank 0 only; on every rank its `progress` tells the keeper that the rank is alive.
+    `stop()` may turn true on one rank before another: ranks agree among themselves before they act on it. What rank 0
+    returns are the metrics, once every rank has returned.
     """
 
     key: str
@@ -108,6 +121,8 @@ class Context:
     watch: Watch
     device: str = "cpu"
     threads: int = 1
+    rank: int = 0
+    ranks: int = 1
     stop: Callable[[], bool] = lambda: False
     still_mine: Callable[[], None] = lambda: None
 

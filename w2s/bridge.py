@@ -30,6 +30,7 @@ def jobs(recipe: Recipe, stages: Iterable[Stage] | None = None) -> dict[str, Job
 def job(recipe: Recipe, stage: Stage) -> Job:
     """What to run for a stage, and on what."""
     machine, machines = _machines(recipe, stage)
+    resources = _resources(recipe, stage, machine) if machine else Resources()
     return Job(
         key=stage.key,
         kind=stage.kind,
@@ -38,9 +39,18 @@ def job(recipe: Recipe, stage: Stage) -> Job:
         target=TARGETS[type(stage)],
         science=stage.science(),
         machines=machines,
-        resources=Resources(cpus=machine.cpus if machine else 1, gpus=machine.gpus if machine else 0),
+        resources=resources,
         retries=recipe.machines.retries,
     )
+
+
+def _resources(recipe: Recipe, stage: Stage, machine: Machine) -> Resources:
+    """What a stage reserves. A model whose weights are sharded predicts as it trains; any other fits on one device."""
+    gang = machine.is_gang and (isinstance(stage, Train) or machine.zero == 3)
+    if not gang:
+        return Resources(machine.cpus, machine.gpus)
+    hang_s = 60 * recipe.machines.hang_minutes
+    return Resources(machine.cpus, machine.gpus, ranks=machine.devices, nodes=machine.nodes, hang_s=hang_s)
 
 
 def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, Any]]:
@@ -48,10 +58,15 @@ def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, A
     learner = stage.learner if isinstance(stage, Train) else stage.model.learner if isinstance(stage, Predict) else None
     if learner is None:
         return None, {}
-    machine = recipe.machines.weak if learner == recipe.weak else recipe.machines.strong
+    machine = recipe.machine(learner)
     choices = {
+        "devices": machine.devices,
+        "zero": machine.zero,
+        "offload": machine.offload,
+        "nvme_path": machine.nvme_path,
         "micro_batch": machine.micro_batch,
         "gradient_checkpointing": machine.gradient_checkpointing,
+        "compile": machine.compile,
         "checkpoint_minutes": recipe.machines.checkpoint_minutes,
         "checkpoint_steps": recipe.machines.checkpoint_steps,
     }

@@ -151,7 +151,9 @@ class Learner(Config):
     )
     head: Literal["zero", "normal"] = "zero"
     dropout: bool = Field(False, description="keep the model's own dropout on while training")
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Literal["fp32", "bf16", "fp16"] = Field(
+        "fp32", description="of the forward and backward pass; weights and optimizer are kept in fp32"
+    )
     evaluate: Literal["never", "epoch"] | Annotated[int, Field(ge=1)] = Field("epoch", description="or every N steps")
     select: Literal["last", "best", "oracle"] = Field(
         "last",

@@ -8,11 +8,13 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from pydantic import Field, field_validator, model_validator
 
+from cluster.errors import BadInput
 from cluster.key import content_key
+from cluster.zero import cut
 from w2s import loss as losses
 from w2s.config import Config
 from w2s.learner import Learner
-from w2s.machines import Machines
+from w2s.machines import Machine, Machines
 from w2s.method import MethodConfig
 from w2s.registry import module, union
 from w2s.stages import Outcome, Split, Stage, Train, reached, walk
@@ -63,17 +65,28 @@ class Recipe(Config):
 
     @model_validator(mode="after")
     def _divides(self) -> Recipe:
-        for side, learner, machine in (
-            ("weak", self.weak, self.machines.weak),
-            ("strong", self.strong, self.machines.strong),
-        ):
-            if machine.micro_batch != "auto" and learner.batch_tokens is None and learner.batch % machine.micro_batch:
-                legal = [n for n in range(1, learner.batch + 1) if learner.batch % n == 0]
-                near = sorted(sorted(legal, key=lambda n: abs(n - int(machine.micro_batch)))[:3])
+        for side, learner in (("weak", self.weak), ("strong", self.strong)):
+            machine = self.machine(learner)
+            if learner.batch_tokens is None:
+                micro = None if machine.micro_batch == "auto" else machine.micro_batch
+                try:
+                    cut(learner.batch, machine.devices, micro)
+                except BadInput as problem:
+                    raise ValueError(
+                        f"{self._machine_name(learner)}, {side}.batch: {problem.what}; {problem.remedy}"
+                    ) from None
+            if machine.is_gang and learner.optim.kind == "adafactor":
                 raise ValueError(
-                    f"machines.{side}.micro_batch {machine.micro_batch} does not divide {side}.batch {learner.batch}; "
-                    f"nearest that do: {', '.join(map(str, near))}"
+                    f"{self._machine_name(learner)}: adafactor needs whole matrices, ZeRO cuts them; use adamw, or one device"
                 )
+        return self
+
+    @model_validator(mode="after")
+    def _machines_have_models(self) -> Recipe:
+        models = {learner.model.short for learner in (self.weak, self.strong)}
+        for name in self.machines.models:
+            if name not in models:
+                raise ValueError(f"machines.models: no model '{name}' here; there are: {', '.join(sorted(models))}")
         return self
 
     @model_validator(mode="after")
@@ -91,6 +104,16 @@ class Recipe(Config):
     def methods(self) -> tuple[MethodConfig, ...]:
         """The method and its baselines, each once."""
         return tuple(dict.fromkeys((self.method, *self.baselines)))
+
+    def machine(self, learner: Learner) -> Machine:
+        """What a learner's stages run on: its model's own machine, else that of its side."""
+        own = self.machines.models.get(learner.model.short)
+        return own or (self.machines.weak if learner == self.weak else self.machines.strong)
+
+    def _machine_name(self, learner: Learner) -> str:
+        if learner.model.short in self.machines.models:
+            return f"machines.models.{learner.model.short}"
+        return "machines.weak" if learner == self.weak else "machines.strong"
 
     def world(self, seed: int) -> World:
         return World(self.task, self.weak, self.strong, self.split, seed)
