@@ -36,7 +36,8 @@ def deepspeed_config(zero: Zero, precision: str, clip: float | None, *, train: b
     config: dict[str, Any] = {
         "train_micro_batch_size_per_gpu": 1,
         "gradient_accumulation_steps": 1,
-        "gradient_clipping": clip or 0.0,
+        # unsharded gradients are clipped by us, as on one device: DeepSpeed would not tell us their norm
+        "gradient_clipping": clip if clip and zero.stage else 0.0,
         "zero_allow_untested_optimizer": True,
         # torch's own fused AdamW serves on the host too; DeepSpeed's would have to be compiled first
         "zero_force_ds_cpu_optimizer": False,

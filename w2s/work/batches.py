@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,11 +65,37 @@ def schedule(
     return steps, ends
 
 
-def micro_batches(rows: Indices, lengths: Sequence[int], micro: int) -> Iterator[Indices]:
-    """A step's rows cut into pieces of at most `micro` rows, similar lengths together."""
+@dataclass(frozen=True)
+class Piece:
+    """A micro-batch: row indices, of which the first `padding` are repeats that only keep ranks in step (weight 0)."""
+
+    rows: Indices
+    padding: int = 0
+
+    @property
+    def weight_B(self) -> NDArray[np.float32]:
+        return np.concatenate([np.zeros(self.padding), np.ones(len(self.rows) - self.padding)]).astype(np.float32)
+
+
+def deal(rows: Indices, lengths: Sequence[int], micro: int, ranks: int = 1) -> list[list[Piece]]:
+    """A step's rows as micro-batches of at most `micro` rows for each rank: result[rank][accumulation step].
+
+    Every rank gets equally many pieces, never an empty one, their sizes differing by one row at most; similar lengths
+    meet in a piece and in one accumulation step. Where there are fewer rows than pieces, the shortest row is repeated.
+    """
     ordered = rows[np.argsort(np.asarray(lengths)[rows], kind="stable")]
-    for start in range(0, len(ordered), micro):
-        yield ordered[start : start + micro]
+    count = ranks * -(-len(ordered) // (micro * ranks))
+    padding = max(0, count - len(ordered))
+    padded = np.concatenate([np.repeat(ordered[:1], padding), ordered])
+    pieces = [Piece(part, min(len(part), max(0, padding - i))) for i, part in _with_offsets(padded, count)]
+    return [pieces[rank::ranks] for rank in range(ranks)]
+
+
+def _with_offsets(rows: Indices, count: int) -> Iterator[tuple[int, Indices]]:
+    start = 0
+    for part in np.array_split(rows, count):
+        yield start, part
+        start += len(part)
 
 
 def by_length(lengths: Sequence[int], max_tokens: int) -> Iterator[Indices]:

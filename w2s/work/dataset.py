@@ -18,11 +18,12 @@ NO_LIMIT = 10**9
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded tokens of B x K texts, and B targets (soft class probabilities)."""
+    """Padded tokens of B x K texts, B targets (soft class probabilities), and weights: 1, or 0 for a row of padding."""
 
     input_ids: Tensor  # [B*K, T]
     attention_mask: Tensor  # [B*K, T]
     target_BC: Tensor
+    weight_B: Tensor
     candidates: int
 
     @property
@@ -30,9 +31,10 @@ class Batch:
         return len(self.target_BC)
 
     def to(self, device: str) -> Batch:
-        return Batch(
-            self.input_ids.to(device), self.attention_mask.to(device), self.target_BC.to(device), self.candidates
+        tokens, mask, targets, weights = (
+            tensor.to(device) for tensor in (self.input_ids, self.attention_mask, self.target_BC, self.weight_B)
         )
+        return Batch(tokens, mask, targets, weights, self.candidates)
 
 
 @dataclass(frozen=True)
@@ -58,11 +60,12 @@ class Dataset:
     def candidates(self) -> int:
         return len(self.tokens[0])
 
-    def batch(self, rows: Sequence[int], tokenizer: Tokenizer) -> Batch:
-        """The rows as one padded batch, candidates of a row side by side."""
+    def batch(self, rows: Sequence[int], tokenizer: Tokenizer, weight_B: Tensor | None = None) -> Batch:
+        """The rows as one padded batch, candidates of a row side by side; each of weight 1 unless said otherwise."""
         flat = [text for row in rows for text in self.tokens[row]]
         input_ids, attention_mask = tokenizer.pad(flat)
-        return Batch(input_ids, attention_mask, self.target_NC[list(rows)], self.candidates)
+        weight_B = torch.ones(len(rows)) if weight_B is None else weight_B
+        return Batch(input_ids, attention_mask, self.target_NC[list(rows)], weight_B, self.candidates)
 
     def real_tokens(self, rows: Sequence[int]) -> int:
         """Tokens of these rows without padding."""

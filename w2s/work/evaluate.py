@@ -17,7 +17,7 @@ PREDICT_TOKENS = 8_192  # padded tokens per forward pass
 
 def evaluate(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> dict[str, float]:
     """`agreement` with the labels it learns from, `accuracy` against ground truth (for curves, never for selection
-    unless `oracle`), and `loss`, the cross-entropy to those labels."""
+    unless `oracle`), and `loss`, the cross-entropy to those labels. The same numbers on every rank."""
     logits_NC = all_scores(stepper, data, tokenizer)
     log_p_NC = torch.log_softmax(logits_NC, dim=-1)
     choice_N = logits_NC.argmax(dim=-1)
@@ -29,9 +29,14 @@ def evaluate(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> dict[str,
 
 
 def all_scores(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> Tensor:
-    """Logits [N, C] of every row, in the dataset's order."""
+    """Logits [N, C] of every row, in the dataset's order; the ranks share the work and each gets all of it."""
+    ranks = stepper.ranks
+    batches = list(by_length(data.lengths, PREDICT_TOKENS // data.candidates))
+    rounds = -(-len(batches) // ranks.count)  # a forward pass may need every rank: the last round repeats a batch
     logits_NC = torch.empty_like(data.target_NC)
-    for rows in by_length(data.lengths, PREDICT_TOKENS // data.candidates):
-        chosen = rows.tolist()
-        logits_NC[chosen] = stepper.scores(data.batch(chosen, tokenizer))
+    for number in range(rounds):
+        turn = [batches[min(number * ranks.count + rank, len(batches) - 1)] for rank in range(ranks.count)]
+        own = stepper.scores(data.batch(turn[ranks.rank].tolist(), tokenizer)).to(ranks.device)
+        for rows, found in zip(turn, ranks.gather(own), strict=True):
+            logits_NC[rows.tolist()] = found.cpu()
     return logits_NC

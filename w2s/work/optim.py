@@ -27,7 +27,7 @@ def build(optim: Optim, named: Sequence[tuple[str, nn.Parameter, bool]]) -> torc
     groups = []
     for is_head in (False, True):
         for decayed in (True, False):
-            chosen = [p for _, p, head in named if head == is_head and (p.ndim > 1) == decayed]
+            chosen = [p for _, p, head in named if head == is_head and (len(shape(p)) > 1) == decayed]
             if chosen:
                 lr = optim.head_lr if is_head and optim.head_lr is not None else optim.lr
                 decay = optim.weight_decay if decayed else 0.0
@@ -37,3 +37,8 @@ def build(optim: Optim, named: Sequence[tuple[str, nn.Parameter, bool]]) -> torc
     family = torch.optim.AdamW if optim.kind == "adamw" else torch.optim.Adam
     # fused: one pass over memory a step instead of several; several times faster on a CPU, exact either way
     return family(groups, lr=optim.lr, betas=optim.betas, eps=optim.eps, fused=True)
+
+
+def shape(parameter: nn.Parameter) -> tuple[int, ...]:
+    """A parameter's shape as a whole; one that ZeRO-3 has cut up keeps an empty stand-in in its place."""
+    return tuple(getattr(parameter, "ds_shape", parameter.shape))

@@ -1,13 +1,18 @@
-"""One interface, two ways to step a model. `Plain` is one device; ZeRO joins it here."""
+"""One interface, two ways to step a model: `Plain` on one device, and `Zero` (its own file) on a gang of them.
+
+What a global batch is, how its micro-batches add up and what a loss may know of it stand here once, for both.
+"""
 
 # B rows of a micro-batch, G rows of the global batch, C classes
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -17,134 +22,235 @@ from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.work import optim
 from w2s.work.dataset import Batch
-from w2s.work.model import Classifier
+from w2s.work.model import Classifier, Weight
+from w2s.work.ranks import Ranks
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 @dataclass(frozen=True)
 class Stepped:
-    """One optimizer step: mean loss over the global batch, gradient norm before clipping, learning rate used."""
+    """One optimizer step. `loss` is this rank's share of the global batch's mean loss: the ranks' shares add up to it.
+
+    `grad_norm` is the global one before clipping; `skipped` says that fp16 overflowed and nothing was changed.
+    """
 
     loss: float
     grad_norm: float
     lr: float
+    skipped: bool = False
 
 
-class Stepper(Protocol):
-    """What `train.py` asks of a model and its optimizer."""
+class Stepper(ABC):
+    """What `train.py` asks of a model and its optimizer.
 
-    def step(self, micros: Sequence[Batch], progress: float, rate: float) -> Stepped:
-        """One optimizer step on a global batch cut into micro-batches."""
-        ...
+    Named tensors (`weights`, `state`) are whole parameters, whatever lies where: each parameter is written by the one rank
+    that `owns` it, so what was saved by any gang can be read by any other.
+    """
 
-    def scores(self, batch: Batch) -> Tensor:
-        """Logits [B, C] in fp32, without gradient."""
-        ...
+    def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks) -> None:
+        self.model, self.learner, self.loss, self.ranks = model, learner, loss, ranks
+        self.device = ranks.device
+        self.named: list[Weight] = model.trainable()
+        self.names = {weight.name for weight in self.named}
 
-    def weights(self) -> dict[str, Tensor]:
-        """The learning parameters by name, copied to the CPU."""
-        ...
-
-    def load_weights(self, weights: dict[str, Tensor]) -> None: ...
-
-    def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Everything a resumed run needs beyond the weights: named tensors, and JSON."""
-        ...
-
-    def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None: ...
-
-
-class Plain:
-    """One model on one device. Gradients of micro-batches add up to the gradient of the global batch's mean loss."""
-
-    def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, device: str) -> None:
-        self.model = model.to(device)
-        self.learner, self.loss, self.device = learner, loss, device
-        self._named = model.trainable()
-        self._parameters = [parameter for _, parameter, _ in self._named]
-        self._optimizer = optim.build(learner.optim, self._named)
-
-    def step(self, micros: Sequence[Batch], progress: float, rate: float) -> Stepped:
+    def step(self, micros: Sequence[Batch], rows: int, progress: float, rate: float) -> Stepped:
+        """One optimizer step on this rank's micro-batches of a global batch of `rows` rows."""
         micros = [micro.to(self.device) for micro in micros]
-        rows = sum(micro.rows for micro in micros)
-        self._optimizer.zero_grad(set_to_none=True)
-        whole = len(micros) == 1 or not losses.needs_statistics(self.loss)
-        statistics = None if whole else self._first_pass(micros)
+        needs = losses.needs_statistics(self.loss)
+        statistics = self._first_pass(micros) if needs and len(micros) > 1 else None
         total = 0.0
-        for micro in micros:
-            logits_BC = self._forward(micro)
-            if losses.needs_statistics(self.loss) and whole:
-                statistics = self._statistics(logits_BC.detach(), micro.target_BC)
+        self._begin()
+        for number, micro in enumerate(micros, start=1):
+            logits_BC = self.forward(micro)
+            if needs and statistics is None:
+                statistics = self._statistics(logits_BC.detach(), micro.target_BC, micro.weight_B)
             loss_B = losses.compute(self.loss, logits_BC, micro.target_BC, progress, statistics)
-            share = loss_B.sum() / rows
-            share.backward()  # type: ignore[no-untyped-call]
+            share = (loss_B * micro.weight_B).sum() / rows
+            self._backward(share, last=number == len(micros))
             total += share.item()
-        limit = self.learner.optim.clip
-        norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)
-        for group in self._optimizer.param_groups:
-            group["lr"] = group["base_lr"] * rate
-        self._optimizer.step()
-        return Stepped(total, float(norm), self.learner.optim.lr * rate)
+        norm = self._update(rate)
+        overflowed = self.learner.precision == "fp16" and not math.isfinite(norm)
+        return Stepped(total, norm, self.learner.optim.lr * rate, skipped=overflowed)
 
     def _first_pass(self, micros: Sequence[Batch]) -> losses.Statistics:
         """Statistics of the global batch from predictions alone, so that no two micro-batch graphs live at once."""
         with _same_dropout(self.device), torch.no_grad():
-            logits_GC = torch.cat([self._forward(micro) for micro in micros])
-        return self._statistics(logits_GC, torch.cat([micro.target_BC for micro in micros]))
+            logits_GC = torch.cat([self.forward(micro) for micro in micros])
+        target_GC = torch.cat([micro.target_BC for micro in micros])
+        return self._statistics(logits_GC, target_GC, torch.cat([micro.weight_B for micro in micros]))
 
-    def _statistics(self, logits_GC: Tensor, target_GC: Tensor) -> losses.Statistics:
-        return losses.statistics(self.loss, logits_GC, target_GC, torch.ones_like(target_GC[:, 0]))
+    def _statistics(self, logits_GC: Tensor, target_GC: Tensor, weight_G: Tensor) -> losses.Statistics:
+        """Over all ranks' rows; alike on every rank, since every rank computes them from the same rows in the same order."""
+        classes = logits_GC.shape[-1]
+        packed = torch.cat([logits_GC, target_GC.to(logits_GC.dtype), weight_G.to(logits_GC.dtype)[:, None]], dim=-1)
+        everyone = torch.cat(self.ranks.gather(packed))
+        return losses.statistics(self.loss, everyone[:, :classes], everyone[:, classes:-1], everyone[:, -1])
 
-    def _forward(self, batch: Batch) -> Tensor:
-        with self._autocast():
-            scores = self.model(batch.input_ids, batch.attention_mask)
-        logits: Tensor = scores.float()
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits [B, C] in fp32."""
+        logits = self._scores(batch).float()
         return logits.view(batch.rows, batch.candidates) if batch.candidates > 1 else logits
 
-    def _autocast(self) -> AbstractContextManager[Any]:
-        if self.learner.precision == "fp32":
-            return nullcontext()
-        return torch.autocast(self.device, dtype=torch.bfloat16)
-
     def scores(self, batch: Batch) -> Tensor:
+        """Logits [B, C] in fp32, without gradient, on the CPU."""
         training = self.model.training
         self.model.eval()
-        with torch.inference_mode():
-            logits_BC = self._forward(batch.to(self.device))
+        with torch.no_grad():
+            logits_BC = self.forward(batch.to(self.device))
         self.model.train(training)
         return logits_BC.cpu()
 
-    def weights(self) -> dict[str, Tensor]:
-        return {name: parameter.detach().to("cpu", copy=True) for name, parameter, _ in self._named}
+    def owns(self, index: int) -> bool:
+        """Whether this rank writes the learning parameter of this place in `named`."""
+        return index % self.ranks.count == self.ranks.rank
 
-    def load_weights(self, weights: dict[str, Tensor]) -> None:
-        with torch.no_grad():
-            for name, parameter, _ in self._named:
-                parameter.copy_(weights[name])
+    def owned(self) -> list[str]:
+        """The names of the parameters this rank writes."""
+        return [weight.name for i, weight in enumerate(self.named) if self.owns(i)]
+
+    @property
+    @abstractmethod
+    def layout(self) -> str:
+        """Who trains here, for people: `1 device`, `2 ranks under ZeRO-3`."""
 
     def state(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        tensors = {"rng/cpu": torch.get_rng_state()}
+        """Everything a resumed run needs beyond the weights: named tensors (this rank's share), and JSON."""
+        tensors = {f"rng/cpu/{self.ranks.rank}": torch.get_rng_state()}
         if self.device == "cuda":
-            tensors["rng/cuda"] = torch.cuda.get_rng_state()
-        state = self._optimizer.state_dict()["state"]
-        numbers: dict[str, Any] = {}
-        for index, slots in state.items():
-            for slot, value in slots.items():
-                if isinstance(value, Tensor):
-                    tensors[f"optim/{index}/{slot}"] = value.detach().to("cpu", copy=True)
-                else:
-                    numbers[f"optim/{index}/{slot}"] = value
-        return tensors, numbers
+            tensors[f"rng/cuda/{self.ranks.rank}"] = torch.cuda.get_rng_state()
+        return tensors | self._optimizer_state(), self._numbers()
 
-    def load_state(self, tensors: dict[str, Tensor], numbers: dict[str, Any]) -> None:
-        torch.set_rng_state(tensors["rng/cpu"])
-        if "rng/cuda" in tensors and self.device == "cuda":
-            torch.cuda.set_rng_state(tensors["rng/cuda"])
-        state: dict[int, dict[str, Any]] = {}
-        for name, value in (*tensors.items(), *numbers.items()):
-            if name.startswith("optim/"):
-                _, index, slot = name.split("/")
-                state.setdefault(int(index), {})[slot] = value
+    def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
+        """What `state` gave, of all ranks together. A gang of another size keeps its own random numbers (dropout)."""
+        rank = self.ranks.rank
+        if f"rng/cpu/{rank}" in tensors:
+            torch.set_rng_state(tensors[f"rng/cpu/{rank}"])
+        if f"rng/cuda/{rank}" in tensors and self.device == "cuda":
+            torch.cuda.set_rng_state(tensors[f"rng/cuda/{rank}"])
+        self._load_optimizer_state(tensors)
+        self._load_numbers(numbers)
+
+    @abstractmethod
+    def weights(self) -> dict[str, Tensor]:
+        """The learning parameters this rank owns, by name, copied to the CPU."""
+
+    @abstractmethod
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        """Set the learning parameters; each rank reads those it owns, and shows them to the others."""
+
+    @abstractmethod
+    def export(self) -> dict[str, Tensor] | None:
+        """The whole model's state on the first rank's CPU, frozen parts included; None on the others."""
+
+    @abstractmethod
+    def _scores(self, batch: Batch) -> Tensor: ...
+
+    @abstractmethod
+    def _begin(self) -> None: ...
+
+    @abstractmethod
+    def _backward(self, share: Tensor, *, last: bool) -> None: ...
+
+    @abstractmethod
+    def _update(self, rate: float) -> float:
+        """Clip, step. Returns the global gradient norm before clipping."""
+
+    @abstractmethod
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        """`optim/NAME/SLOT` of the parameters this rank owns, copied to the CPU."""
+
+    @abstractmethod
+    def _load_optimizer_state(self, tensors: Mapping[str, Tensor]) -> None: ...
+
+    @abstractmethod
+    def _numbers(self) -> dict[str, Any]:
+        """What else the optimizer needs, as JSON: the loss scale of fp16."""
+
+    @abstractmethod
+    def _load_numbers(self, numbers: Mapping[str, Any]) -> None: ...
+
+
+class Plain(Stepper):
+    """One model on one device."""
+
+    def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks) -> None:
+        super().__init__(model.to(ranks.device), learner, loss, ranks)
+        assert ranks.count == 1, "several devices are the Zero stepper's"
+        self._parameters = [weight.parameter for weight in self.named]
+        self._optimizer = optim.build(learner.optim, self.named)
+        self._scaler = torch.amp.GradScaler(self.device, enabled=learner.precision == "fp16")
+
+    @property
+    def layout(self) -> str:
+        return "1 device"
+
+    def _begin(self) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+
+    def _backward(self, share: Tensor, *, last: bool) -> None:
+        self._scaler.scale(share).backward()  # type: ignore[no-untyped-call]
+
+    def _update(self, rate: float) -> float:
+        self._scaler.unscale_(self._optimizer)
+        limit = self.learner.optim.clip
+        norm = torch.nn.utils.clip_grad_norm_(self._parameters, float("inf") if limit is None else limit)
+        set_rate(self._optimizer, rate)
+        self._scaler.step(self._optimizer)
+        self._scaler.update()
+        return float(norm)
+
+    def _scores(self, batch: Batch) -> Tensor:
+        with autocast(self.learner.precision, self.device):
+            scores: Tensor = self.model(batch.input_ids, batch.attention_mask)
+        return scores
+
+    def weights(self) -> dict[str, Tensor]:
+        return {name: parameter.detach().to("cpu", copy=True) for name, parameter, _ in self.named}
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        with torch.no_grad():
+            for name, parameter, _ in self.named:
+                parameter.copy_(weights[name])
+
+    def export(self) -> dict[str, Tensor] | None:
+        return {name: tensor.detach().cpu() for name, tensor in self.model.state_dict().items()}
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        return {
+            f"optim/{name}/{slot}": torch.as_tensor(value).detach().to("cpu", copy=True)
+            for name, parameter, _ in self.named
+            for slot, value in self._optimizer.state.get(parameter, {}).items()
+        }
+
+    def _load_optimizer_state(self, tensors: Mapping[str, Tensor]) -> None:
+        places = {id(parameter): name for name, parameter, _ in self.named}
+        slots: dict[str, dict[str, Tensor]] = {}
+        for key in tensors:
+            if key.startswith("optim/"):
+                _, name, slot = key.split("/")
+                slots.setdefault(name, {})[slot] = tensors[key]
+        order = [parameter for group in self._optimizer.param_groups for parameter in group["params"]]
+        state = {i: slots[places[id(p)]] for i, p in enumerate(order) if places[id(p)] in slots}
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state})
+
+    def _numbers(self) -> dict[str, Any]:
+        return {"scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}
+
+    def _load_numbers(self, numbers: Mapping[str, Any]) -> None:
+        if self._scaler.is_enabled() and "scaler" in numbers:
+            self._scaler.load_state_dict(dict(numbers["scaler"]))
+
+
+def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
+    """Every group's learning rate as a share of its own base rate."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["base_lr"] * rate
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
+    """The forward pass's precision; nothing for fp32."""
+    return nullcontext() if precision == "fp32" else torch.autocast(device, dtype=AUTOCAST[precision])
 
 
 class _same_dropout(AbstractContextManager[None]):

@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,19 +19,22 @@ from cluster.job import Context
 from w2s.labels import LabelTable
 from w2s.learner import Learner
 from w2s.registry import module
-from w2s.work import checkpoint
-from w2s.work.batches import micro_batches, schedule
-from w2s.work.checkpoint import Checkpoint
+from w2s.work import checkpoint, sharded
+from w2s.work.batches import Indices, deal, schedule
+from w2s.work.checkpoint import Below, Checkpoint
 from w2s.work.dataset import Batch, Dataset, encode
 from w2s.work.evaluate import evaluate
 from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
 from w2s.work.optim import rate_factor
-from w2s.work.stepper import Plain, Stepper
+from w2s.work.ranks import Ranks
+from w2s.work.sharded import make_stepper
+from w2s.work.stepper import Stepped, Stepper
 from w2s.work.table import RowTable, read_part
 from w2s.work.unchanged import check_model
 
 AUTO_TOKENS = 16_384  # padded tokens held in memory at once when micro_batch is auto
 LOG_EVERY = 10  # steps between points of the training curves
+MOST_OVERFLOWS = 40  # fp16 steps skipped in a row: by then its loss scale has been halved to nothing
 
 
 @dataclass
@@ -45,6 +47,7 @@ class Progress:
     best_step: int = 0
     worse: int = 0  # evaluations since the best
     losses: list[float] = field(default_factory=list)
+    overflows: int = 0  # fp16 steps skipped in a row
 
 
 def run(context: Context) -> dict[str, Any]:
@@ -54,7 +57,9 @@ def run(context: Context) -> dict[str, Any]:
     loss = module("losses", science["loss"]["kind"]).Config.model_validate(science["loss"])
     rows = read_part(context, science["rows"])
     context.watch.note(f"{len(rows)} rows to learn from; loading {learner.model.source}")
-    model, tokenizer = load(learner, rows.n_outputs, science["seed"])
+    ranks = Ranks.of(context)
+    with sharded.loading(context.machines, learner, ranks):
+        model, tokenizer = load(learner, rows.n_outputs, science["seed"])
     check_model(context, learner.model)
     data = _dataset(context, rows, science["labels"], learner, tokenizer)
     held_out = None
@@ -63,13 +68,22 @@ def run(context: Context) -> dict[str, Any]:
     set_training_mode(model, learner.dropout)
     if context.machines.get("gradient_checkpointing"):
         model.enable_gradient_checkpointing()
-    torch.manual_seed(science["seed"])  # dropout draws from here; order and head have generators of their own
-    stepper = Plain(model, learner, loss, context.device)
+    # dropout draws from here, each rank its own; order and head have generators of their own
+    torch.manual_seed(science["seed"] + ranks.rank)
+    stepper = make_stepper(context.machines, model, learner, loss, ranks)
     loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=science["seed"])
     progress, seconds = loop.run()
-    save(model, tokenizer, context.out / "model", meta=_meta(science, context))
-    (context.out / "curve.json").write_text(json.dumps(progress.curve, indent=1))
+    state = stepper.export()
+    ranks.together(lambda: _publish(context, model, tokenizer, state, progress), context.name)
     return loop.metrics(seconds)
+
+
+def _publish(
+    context: Context, model: Classifier, tokenizer: Tokenizer, state: dict[str, Tensor] | None, progress: Progress
+) -> None:
+    if state is not None:
+        save(model, tokenizer, context.out / "model", meta=_meta(context.science, context), state=state)
+        (context.out / "curve.json").write_text(json.dumps(progress.curve, indent=1))
 
 
 class Loop:
@@ -87,7 +101,7 @@ class Loop:
         seed: int,
     ) -> None:
         self.context, self.learner, self.stepper, self.tokenizer = context, learner, stepper, tokenizer
-        self.data, self.held_out = data, held_out
+        self.data, self.held_out, self.ranks = data, held_out, stepper.ranks
         self.lengths = data.lengths
         self.steps, ends = schedule(
             [length * data.candidates for length in self.lengths],
@@ -102,14 +116,16 @@ class Loop:
         self.best: dict[str, Tensor] = {}
         self._saved_at = self._started = time.monotonic()
         self._tokens = 0
+        self._asked_to_stop = self._due = False  # as all ranks agreed after the last step
 
     def run(self) -> tuple[Progress, float]:
         """All steps from where the last checkpoint left. Returns the progress and the seconds spent here."""
         self._resume()
         self._started = time.monotonic()
+        self._agree(0.0)
         total, progress = len(self.steps), self.progress
         while progress.step < total and not self._patience_spent():
-            if self.context.stop():
+            if self._asked_to_stop:
                 self._checkpoint()
                 raise Interrupted(
                     self.context.name,
@@ -120,7 +136,7 @@ class Loop:
             if progress.step in self.evaluations:
                 self._evaluate()
             self.context.watch.progress(progress.step, total)
-            if self._checkpoint_due() and progress.step < total:
+            if self._due and progress.step < total:
                 self._checkpoint()
         if self.learner.select != "last" and self.best:
             self.stepper.load_weights(self.best)
@@ -130,17 +146,12 @@ class Loop:
         progress = self.progress
         rows = self.steps[progress.step]
         rate = rate_factor(self.learner.schedule, progress.step, total)
-        stepped = self.stepper.step(self._micros(rows), progress.step / total, rate)
-        if not (math.isfinite(stepped.loss) and math.isfinite(stepped.grad_norm)):
-            ids = ", ".join(self.data.ids[i] for i in rows[:8])
-            raise StageFailed(
-                self.context.name,
-                f"loss {stepped.loss} and gradient norm {stepped.grad_norm} at step {progress.step}; the batch held rows {ids}",
-                "lower optim.lr, or set optim.clip",
-            )
-        self._tokens += self.data.real_tokens(rows.tolist())
+        stepped = self.stepper.step(self._micros(rows), len(rows), progress.step / total, rate)
         progress.step += 1
-        progress.losses.append(stepped.loss)
+        loss = self._agree(stepped.loss)
+        self._check_finite(loss, stepped, rows)
+        self._tokens += self.data.real_tokens(rows.tolist())
+        progress.losses.append(loss)
         if progress.step % LOG_EVERY == 0 or progress.step == total:
             recent = progress.losses[-LOG_EVERY:]
             self.context.watch.scalar("train/loss", sum(recent) / len(recent), progress.step)
@@ -150,11 +161,33 @@ class Loop:
                 "train/tokens_per_s", self._tokens / (time.monotonic() - self._started), progress.step
             )
 
-    def _micros(self, rows: np.ndarray[Any, np.dtype[np.int64]]) -> list[Batch]:
+    def _agree(self, loss: float) -> float:
+        """After a step, in one message: the loss over all ranks, whether anyone was asked to stop, whether to save."""
+        due = self.ranks.first and self._checkpoint_due()  # one clock decides for all
+        loss, stop, save_now = self.ranks.add([loss, float(self.context.stop()), float(due)])
+        self._asked_to_stop, self._due = stop > 0, save_now > 0
+        return loss
+
+    def _check_finite(self, loss: float, stepped: Stepped, rows: Indices) -> None:
+        """fp16 may overflow now and then: such a step changed nothing, and its loss scale is halved for the next."""
+        progress = self.progress
+        progress.overflows = progress.overflows + 1 if stepped.skipped else 0
+        if math.isfinite(loss) and (math.isfinite(stepped.grad_norm) or 0 < progress.overflows <= MOST_OVERFLOWS):
+            return
+        ids = ", ".join(self.data.ids[i] for i in rows[:8])
+        raise StageFailed(
+            self.context.name,
+            f"loss {loss} and gradient norm {stepped.grad_norm} at step {progress.step - 1}; the batch held rows {ids}",
+            "lower optim.lr, or set optim.clip",
+        )
+
+    def _micros(self, rows: Indices) -> list[Batch]:
+        """This rank's micro-batches of a step."""
         wanted = self.context.machines.get("micro_batch", "auto")
         longest = max(self.lengths[i] for i in rows) * self.data.candidates
         micro = max(1, AUTO_TOKENS // longest) if wanted == "auto" else int(wanted)
-        return [self.data.batch(piece.tolist(), self.tokenizer) for piece in micro_batches(rows, self.lengths, micro)]
+        pieces = deal(rows, self.lengths, micro, self.ranks.count)[self.ranks.rank]
+        return [self.data.batch(p.rows.tolist(), self.tokenizer, torch.from_numpy(p.weight_B)) for p in pieces]
 
     def _evaluate(self) -> None:
         if self.held_out is None:
@@ -186,13 +219,12 @@ class Loop:
         tensors |= {f"weights/{name}": value for name, value in self.stepper.weights().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}
         state = {"progress": vars(self.progress), "stepper": numbers, "steps": len(self.steps)}
-        checkpoint.save(
-            self.context.work, self.context.key, Checkpoint(self.progress.step, tensors, state), self.context.still_mine
-        )
+        whole = Checkpoint(self.progress.step, tensors, state, self.stepper.layout)
+        checkpoint.save(self.context.work, self.context.key, whole, self.context.still_mine, self.ranks)
         self._saved_at = time.monotonic()
 
     def _resume(self) -> None:
-        found = checkpoint.latest(self.context.work, self.context.key, self.context.watch.note)
+        found = checkpoint.latest(self.context.work, self.context.key, self.context.watch.note, self.ranks)
         if found is None:
             return
         fault = self._foreign(found)
@@ -201,19 +233,21 @@ class Loop:
                 f"checkpoint of step {found.step} passed over: {fault}; starting from the beginning"
             )
             return
-        self.stepper.load_weights(_below("weights/", found.tensors))
-        self.best = _below("best/", found.tensors)
-        inner = {name: value for name, value in found.tensors.items() if not name.startswith(("weights/", "best/"))}
-        self.stepper.load_state(inner, dict(found.state["stepper"]))
+        if found.layout != self.stepper.layout:
+            self.context.watch.note(f"reading a checkpoint of {found.layout} into {self.stepper.layout}")
+        self.stepper.load_weights(Below(found.tensors, "weights/"))
+        best = Below(found.tensors, "best/")
+        self.best = {name: best[name] for name in self.stepper.owned() if name in best}
+        self.stepper.load_state(found.tensors, dict(found.state["stepper"]))
         self.progress = Progress(**found.state["progress"])
         self.context.watch.note(f"resumed at step {self.progress.step} of {len(self.steps)}")
 
     def _foreign(self, found: Checkpoint) -> str:
         """Why a whole checkpoint is not this code's to continue: written by a version that trained otherwise."""
-        names = {name.removeprefix("weights/") for name in found.tensors if name.startswith("weights/")}
+        names = set(Below(found.tensors, "weights/"))
         if found.state.get("steps") != len(self.steps):
             return f"it is of a run of {found.state.get('steps')} steps, this one has {len(self.steps)}"
-        if set(found.state.get("progress", {})) != set(vars(self.progress)) or names != set(self.stepper.weights()):
+        if set(found.state.get("progress", {})) != set(vars(self.progress)) or names != self.stepper.names:
             return "another version of this code wrote it"
         return ""
 
@@ -266,10 +300,6 @@ def _dataset(
             "raise max_tokens, or set too_long: truncate",
         )
     return data
-
-
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def _meta(science: Mapping[str, Any], context: Context) -> dict[str, Any]:

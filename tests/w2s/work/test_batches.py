@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from w2s.work.batches import by_length, epoch_batches, micro_batches, schedule
+from w2s.work.batches import by_length, deal, epoch_batches, schedule
 
 lengths_lists = st.lists(st.integers(1, 80), min_size=1, max_size=120)
 
@@ -53,12 +53,23 @@ def test_a_fraction_of_an_epoch_is_a_share_of_its_batches() -> None:
     assert (len(steps), ends) == (15, [10, 15])
 
 
-@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 40))
-def test_micro_batches_cover_the_step(lengths: list[int], micro: int) -> None:
+@given(st.lists(st.integers(1, 50), min_size=1, max_size=40), st.integers(1, 40), st.integers(1, 5))
+def test_every_row_of_a_step_is_dealt_once(lengths: list[int], micro: int, ranks: int) -> None:
     rows = np.arange(len(lengths))
-    pieces = list(micro_batches(rows, lengths, micro))
-    assert sorted(np.concatenate(pieces).tolist()) == rows.tolist()
-    assert all(len(piece) <= micro for piece in pieces)
+    hands = deal(rows, lengths, micro, ranks)
+    assert len(hands) == ranks
+    assert len({len(hand) for hand in hands}) == 1, "every rank takes equally many steps"
+    pieces = [piece for hand in hands for piece in hand]
+    real = np.concatenate([piece.rows[piece.weight_B > 0] for piece in pieces])
+    assert sorted(real.tolist()) == rows.tolist()
+    assert all(1 <= len(piece.rows) <= micro for piece in pieces)
+    sizes = [len(piece.rows) for piece in pieces]
+    assert max(sizes) - min(sizes) <= 1
+    padding = sum(piece.padding for piece in pieces)
+    assert padding == sum((piece.weight_B == 0).sum() for piece in pieces)
+    assert padding == 0 or (padding < ranks and max(sizes) == 1), (
+        "rows are repeated only where there are too few for all"
+    )
 
 
 @given(lengths_lists, st.integers(1, 300))

@@ -65,12 +65,12 @@ def test_a_damaged_checkpoint_is_passed_over_and_said_so(tmp_path: Path) -> None
     for steps in (3, 3):
         with pytest.raises(Interrupted):
             made.run(stage, stop=stop_after(steps), work="again")
-    newest = sorted((tmp_path / stage.key / "again").glob("step-*"))[-1] / "tensors.safetensors"
+    newest = sorted((tmp_path / stage.key / "again").glob("step-*"))[-1] / "tensors-00000.safetensors"
     raw = bytearray(newest.read_bytes())
     raw[len(raw) // 2] ^= 1
     newest.write_bytes(raw)
     _, ledger = made.run(stage, work="again")
-    assert any("step-000000006 passed over: tensors.safetensors changed" in note for note in ledger.notes)
+    assert any("step-000000006 passed over: tensors-00000.safetensors changed" in note for note in ledger.notes)
     assert any(note.startswith("resumed at step 3") for note in ledger.notes)
     assert weights(made.out(stage)) == unbroken
 

@@ -1,0 +1,56 @@
+"""Which stepper a stage's machines call for, and how its model is brought in: the door through which DeepSpeed is loaded late.
+
+A solo stage never imports DeepSpeed: loading it takes seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from cluster.zero import Zero as Settings
+from w2s.learner import Learner
+from w2s.loss import LossConfig
+from w2s.work.model import Classifier
+from w2s.work.ranks import Ranks
+from w2s.work.stepper import Plain, Stepper
+
+
+def settings(machines: Mapping[str, Any], ranks: Ranks) -> Settings | None:
+    """How the gang shards its model; None for one plain device (also where a debugger runs a gang's stage alone)."""
+    stage, offload = machines.get("zero", "auto"), machines.get("offload", "none")
+    if not in_gang(ranks) or (ranks.count == 1 and stage in ("auto", 0) and offload == "none"):
+        return None
+    return Settings(2 if stage == "auto" else stage, offload, machines.get("nvme_path"))
+
+
+def in_gang(ranks: Ranks) -> bool:
+    """Whether there is a process group to join."""
+    import torch.distributed as dist
+
+    return ranks.count > 1 or (dist.is_available() and dist.is_initialized())
+
+
+def loading(machines: Mapping[str, Any], learner: Learner, ranks: Ranks) -> AbstractContextManager[Any]:
+    """While a pretrained model is loaded: under ZeRO-3 each weight is cut up as soon as it exists."""
+    found = settings(machines, ranks)
+    if found is None:
+        return nullcontext()
+    from w2s.work import zero
+
+    zero.prepare(ranks.device)
+    whole = found.stage < 3 or learner.model.form in ("tiny", "static")  # built in code: cut up afterwards
+    return nullcontext() if whole else zero.partition_at_load(found, learner.precision)
+
+
+def make_stepper(
+    machines: Mapping[str, Any], model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks
+) -> Stepper:
+    """Plain on one device, Zero in a gang."""
+    found = settings(machines, ranks)
+    if found is None:
+        return Plain(model, learner, loss, ranks)
+    from w2s.work import zero
+
+    return zero.Zero(model, learner, loss, ranks, found)

@@ -1,0 +1,239 @@
+"""The Zero stepper: a gang's way to step a model, by DeepSpeed ZeRO. The one place that imports deepspeed.
+
+DeepSpeed shards, gathers and reduces; what a step is (batches, loss, weights of rows) is `Stepper`'s, as on one device.
+Weights and optimizer state leave and enter whole and by name, through DeepSpeed's own addresses of each parameter's shards.
+"""
+
+# D elements of a whole parameter, S elements of one rank's shard of it
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cluster.errors import BadEnvironment
+from cluster.zero import Zero as Settings
+from cluster.zero import deepspeed_config
+from w2s.learner import Learner
+from w2s.loss import LossConfig
+from w2s.work import optim
+from w2s.work.dataset import Batch
+from w2s.work.model import Classifier
+from w2s.work.ranks import Ranks
+from w2s.work.stepper import Stepper, set_rate
+
+SLOTS = ("exp_avg", "exp_avg_sq")  # of Adam and AdamW, each shaped as its parameter
+
+
+def prepare(device: str) -> None:
+    """Tell DeepSpeed which device to use, before it guesses. Raises BadEnvironment where it would fall back to the CPU."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise BadEnvironment(
+            "GPU", "asked for, and none is visible to this process", "set gpus: 0 under machines, or find the GPU"
+        )
+    os.environ["DS_ACCELERATOR"] = device
+    import deepspeed.ops
+
+    # gloo serves on the CPU; DeepSpeed would compile its shared-memory collectives first, and die without a compiler
+    deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+@contextmanager
+def partition_at_load(settings: Settings, precision: str) -> Iterator[None]:
+    """Inside, transformers cuts every weight up as it loads it, so that no rank ever holds the whole model."""
+    from transformers.integrations.deepspeed import set_hf_deepspeed_config, unset_hf_deepspeed_config
+
+    told = _Stage3(deepspeed_config(settings, precision, None))  # held by a weak reference there: must live on here
+    set_hf_deepspeed_config(told)  # type: ignore[no-untyped-call]
+    try:
+        yield
+    finally:
+        unset_hf_deepspeed_config()  # type: ignore[no-untyped-call]
+
+
+class _Stage3:
+    """What transformers asks of a DeepSpeed configuration (its own class for this wants another package)."""
+
+    def __init__(self, config: dict[str, Any]) -> None:
+        self.config = config
+
+    def is_zero3(self) -> bool:
+        return True
+
+
+class Zero(Stepper):
+    """A model on the ranks of a gang, sharded by ZeRO stage 0, 1, 2 or 3."""
+
+    def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks, settings: Settings) -> None:
+        super().__init__(model, learner, loss, ranks)
+        prepare(ranks.device)
+        import deepspeed
+
+        self._stage = settings.stage
+        config = deepspeed_config(settings, learner.precision, learner.optim.clip)
+        self._engine: Any = deepspeed.initialize(
+            model=model, optimizer=optim.build(learner.optim, self.named), config=config, dist_init_required=False
+        )[0]
+        self._optimizer: torch.optim.Optimizer = self._engine.basic_optimizer
+        self._flats = self._flat_parameters()
+        self._create_slots()
+
+    @property
+    def layout(self) -> str:
+        return f"{self.ranks.count} rank{'s' * (self.ranks.count > 1)} under ZeRO-{self._stage}"
+
+    def _scores(self, batch: Batch) -> Tensor:
+        scores: Tensor = self._engine(batch.input_ids, batch.attention_mask)
+        return scores
+
+    def _begin(self) -> None:
+        """DeepSpeed clears gradients in its own step."""
+
+    def _backward(self, share: Tensor, *, last: bool) -> None:
+        self._engine.set_gradient_accumulation_boundary(last)
+        # DeepSpeed takes the mean over ranks; shares are parts of a sum
+        self._engine.backward(share * self.ranks.count, scale_wrt_gas=False)
+
+    def _update(self, rate: float) -> float:
+        set_rate(self._optimizer, rate)
+        norm = self._clip_unsharded() if self._stage == 0 else None
+        self._engine.step()
+        return float(self._engine.get_global_grad_norm() if norm is None else norm)
+
+    def _clip_unsharded(self) -> Tensor:
+        scaler = self._scaler()
+        if scaler is not None:
+            scaler.unscale_(self._optimizer)
+        limit = self.learner.optim.clip
+        parameters = [weight.parameter for weight in self.named]
+        return torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+
+    def weights(self) -> dict[str, Tensor]:
+        found = {}
+        for index, (name, parameter, _) in enumerate(self.named):
+            whole = self._whole(parameter, None)
+            if self.owns(index):
+                found[name] = whole.to("cpu", copy=True)
+        return found
+
+    def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        for index, (name, parameter, _) in enumerate(self.named):
+            self._set(parameter, None, self._shown(index, parameter, weights, name))
+
+    def export(self) -> dict[str, Tensor] | None:
+        import deepspeed
+
+        found: dict[str, Tensor] = {}
+        tensors = [*self.model.named_parameters(), *self.model.named_buffers()]
+        wanted = set(self.model.state_dict())
+        for name, tensor in ((name, tensor) for name, tensor in tensors if name in wanted):
+            with deepspeed.zero.GatheredParameters([tensor], enabled=hasattr(tensor, "ds_id")):
+                if self.ranks.first:
+                    found[name] = tensor.detach().to("cpu", copy=True)
+        return found if self.ranks.first else None
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        step = float(self._optimizer.state[self._flats[0]]["step"])
+        found: dict[str, Tensor] = {}
+        for index, (name, parameter, _) in enumerate(self.named):
+            whole = {slot: self._whole(parameter, slot) for slot in SLOTS}
+            if self.owns(index):
+                found |= {f"optim/{name}/{slot}": tensor.to("cpu", copy=True) for slot, tensor in whole.items()}
+                found[f"optim/{name}/step"] = torch.tensor(step)
+        return found
+
+    def _load_optimizer_state(self, tensors: Mapping[str, Tensor]) -> None:
+        for index, (name, parameter, _) in enumerate(self.named):
+            for slot in SLOTS:
+                self._set(parameter, slot, self._shown(index, parameter, tensors, f"optim/{name}/{slot}"))
+        step = float(tensors[f"optim/{self.named[0].name}/step"])  # one count for all: they were stepped together
+        for flat in self._flats:
+            self._optimizer.state[flat]["step"].fill_(step)
+
+    def _shown(self, index: int, parameter: nn.Parameter, tensors: Mapping[str, Tensor], name: str) -> Tensor:
+        """A whole parameter, read by the rank that owns it and shown to all."""
+        shape = optim.shape(parameter)
+        whole = torch.empty(shape, dtype=torch.float32, device=self.device)
+        if self.owns(index):
+            whole.copy_(tensors[name])
+        return self.ranks.broadcast(whole, index % self.ranks.count)
+
+    def _whole(self, parameter: nn.Parameter, slot: str | None) -> Tensor:
+        """A learning parameter (or one of its optimizer slots), put together from all ranks, in fp32."""
+        from deepspeed.utils import safe_get_full_fp32_param, safe_get_full_optimizer_state
+
+        whole: Tensor
+        if self._stage == 0:
+            whole = parameter.detach() if slot is None else self._optimizer.state[parameter][slot]
+        elif slot is None:
+            whole = safe_get_full_fp32_param(parameter)
+        else:
+            whole = safe_get_full_optimizer_state(parameter, slot)
+        return whole
+
+    @torch.no_grad()
+    def _set(self, parameter: nn.Parameter, slot: str | None, whole: Tensor) -> None:
+        """The inverse of `_whole`: each rank keeps its shard."""
+        from deepspeed.utils import safe_set_full_fp32_param, safe_set_full_optimizer_state
+
+        if self._stage == 0:
+            (parameter.data if slot is None else self._optimizer.state[parameter][slot]).copy_(whole)
+        elif self._stage == 3:
+            self._set_shard(parameter, slot, whole)
+        elif slot is None:
+            safe_set_full_fp32_param(parameter, whole)  # the master copy on its rank
+            parameter.data.copy_(whole)  # and the one that computes, on every rank
+        else:
+            safe_set_full_optimizer_state(parameter, whole, slot)
+
+    def _set_shard(self, parameter: Any, slot: str | None, whole: Tensor) -> None:
+        from deepspeed.utils import safe_set_local_fp32_param, safe_set_local_optimizer_state
+
+        size = parameter.ds_tensor.ds_numel  # S: D / ranks, rounded up
+        padded = whole.new_zeros(size * self.ranks.count)
+        padded[: whole.numel()] = whole.flatten()
+        shard = padded[self.ranks.rank * size :][:size]
+        if slot is None:
+            safe_set_local_fp32_param(parameter, shard)
+            parameter.ds_tensor.data.copy_(shard.view_as(parameter.ds_tensor))
+        else:
+            safe_set_local_optimizer_state(parameter, shard, slot)
+
+    def _numbers(self) -> dict[str, Any]:
+        scaler = self._scaler()
+        return {} if scaler is None else {"scaler": scaler.state_dict()}
+
+    def _load_numbers(self, numbers: Mapping[str, Any]) -> None:
+        scaler = self._scaler()
+        if scaler is not None and "scaler" in numbers:
+            scaler.load_state_dict(dict(numbers["scaler"]))
+
+    def _scaler(self) -> Any:
+        """The loss scaler of fp16, where DeepSpeed keeps it; None for other precisions."""
+        holder = self._engine if self._stage == 0 else self._engine.optimizer
+        return getattr(
+            holder, "torch_autocast_z0_gradscaler" if self._stage == 0 else "torch_autocast_gradscaler", None
+        )
+
+    def _flat_parameters(self) -> list[Tensor]:
+        """What the inner optimizer really steps: this rank's shards in flat fp32 buffers (stage 0: the parameters)."""
+        if self._stage == 0:
+            return [weight.parameter for weight in self.named]
+        wrapper = self._engine.optimizer
+        found = wrapper.fp32_partitioned_groups_flat if self._stage == 3 else wrapper.single_partition_of_fp32_groups
+        return list(found)
+
+    def _create_slots(self) -> None:
+        """Adam's moments, made before the first step rather than in it, so that a checkpoint can be read into them."""
+        for flat in self._flats:
+            self._optimizer.state[flat] = {
+                "step": torch.zeros((), dtype=torch.float32, device=flat.device),
+                **{slot: torch.zeros_like(flat) for slot in SLOTS},
+            }
+        if self._stage in (1, 2):
+            self._engine.optimizer._lazy_init_hp_params_optimizer_state()  # points each parameter at its pieces of them
