@@ -23,7 +23,7 @@ FLOORS: list[tuple[str, int]] = [
     ("w2s.load", 7), ("w2s.bridge", 7), ("w2s.cost", 7), ("w2s.report", 8), ("w2s.commands", 9), ("w2s.cli", 10), ("w2s.__main__", 11),
 ]  # fmt: skip
 RAY_DOORS = {"cluster.ray_pool"}
-DEEPSPEED_DOORS = {"w2s.work.stepper"}
+DEEPSPEED_DOORS = {"w2s.work.zero"}
 
 
 def module_name(file: Path) -> str:

@@ -4,21 +4,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from w2s.work.batches import by_length
 from w2s.work.dataset import Dataset
 from w2s.work.model import Tokenizer
-from w2s.work.stepper import Stepper
+from w2s.work.scorer import Scorer
 
 PREDICT_TOKENS = 8_192  # padded tokens per forward pass
 
 
-def evaluate(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> dict[str, float]:
+def evaluate(scorer: Scorer, data: Dataset, tokenizer: Tokenizer) -> dict[str, float]:
     """`agreement` with the labels it learns from, `accuracy` against ground truth (for curves, never for selection
     unless `oracle`), and `loss`, the cross-entropy to those labels. The same numbers on every rank."""
-    logits_NC = all_scores(stepper, data, tokenizer)
+    logits_NC = all_scores(scorer, data, tokenizer)
     log_p_NC = torch.log_softmax(logits_NC, dim=-1)
     choice_N = logits_NC.argmax(dim=-1)
     return {
@@ -28,15 +30,24 @@ def evaluate(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> dict[str,
     }
 
 
-def all_scores(stepper: Stepper, data: Dataset, tokenizer: Tokenizer) -> Tensor:
-    """Logits [N, C] of every row, in the dataset's order; the ranks share the work and each gets all of it."""
-    ranks = stepper.ranks
+def all_scores(
+    scorer: Scorer, data: Dataset, tokenizer: Tokenizer, told: Callable[[int], None] = lambda rows: None
+) -> Tensor:
+    """Logits [N, C] of every row, in the dataset's order; the ranks share the work and each gets all of it.
+
+    `told` hears, on every rank, how many rows are done.
+    """
+    ranks = scorer.ranks
     batches = list(by_length(data.lengths, PREDICT_TOKENS // data.candidates))
-    rounds = -(-len(batches) // ranks.count)  # a forward pass may need every rank: the last round repeats a batch
+    rounds = -(-len(batches) // ranks.count)
     logits_NC = torch.empty_like(data.target_NC)
+    done = 0
     for number in range(rounds):
+        # a forward pass may need every rank: in the last round some repeat a batch
         turn = [batches[min(number * ranks.count + rank, len(batches) - 1)] for rank in range(ranks.count)]
-        own = stepper.scores(data.batch(turn[ranks.rank].tolist(), tokenizer)).to(ranks.device)
+        own = scorer.scores(data.batch(turn[ranks.rank].tolist(), tokenizer)).to(ranks.device)
         for rows, found in zip(turn, ranks.gather(own), strict=True):
             logits_NC[rows.tolist()] = found.cpu()
+        done = min(len(data), done + sum(len(rows) for rows in turn))
+        told(done)
     return logits_NC

@@ -14,6 +14,7 @@ from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.work.model import Classifier
 from w2s.work.ranks import Ranks
+from w2s.work.scorer import PlainScorer, Scorer
 from w2s.work.stepper import Plain, Stepper
 
 
@@ -32,15 +33,21 @@ def in_gang(ranks: Ranks) -> bool:
     return ranks.count > 1 or (dist.is_available() and dist.is_initialized())
 
 
-def loading(machines: Mapping[str, Any], learner: Learner, ranks: Ranks) -> AbstractContextManager[Any]:
-    """While a pretrained model is loaded: under ZeRO-3 each weight is cut up as soon as it exists."""
+def loading(
+    machines: Mapping[str, Any], learner: Learner, ranks: Ranks, *, saved: bool = False
+) -> AbstractContextManager[Any]:
+    """While a model is loaded: under ZeRO-3 each weight is cut up as soon as it exists.
+
+    `saved`: from the folder of a trained stage, whatever the learner began with.
+    """
     found = settings(machines, ranks)
     if found is None:
         return nullcontext()
     from w2s.work import zero
 
     zero.prepare(ranks.device)
-    whole = found.stage < 3 or learner.model.form in ("tiny", "static")  # built in code: cut up afterwards
+    in_code = learner.model.form == "static" or (learner.model.form == "tiny" and not saved)
+    whole = found.stage < 3 or in_code  # a small model that is built here is cut up afterwards
     return nullcontext() if whole else zero.partition_at_load(found, learner.precision)
 
 
@@ -54,3 +61,14 @@ def make_stepper(
     from w2s.work import zero
 
     return zero.Zero(model, learner, loss, ranks, found)
+
+
+def make_scorer(machines: Mapping[str, Any], model: Classifier, learner: Learner, ranks: Ranks) -> Scorer:
+    """A trained model, to predict with: whole on each device, or cut up over the gang where its weights need that."""
+    found = settings(machines, ranks)
+    model.requires_grad_(False)
+    if found is None or found.stage < 3:
+        return PlainScorer(model.to(ranks.device).eval(), learner, ranks)
+    from w2s.work import zero
+
+    return zero.ZeroScorer(model.eval(), learner, ranks, found)

@@ -8,9 +8,9 @@ What a global batch is, how its micro-batches add up and what a loss may know of
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
+from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,8 +24,7 @@ from w2s.work import optim
 from w2s.work.dataset import Batch
 from w2s.work.model import Classifier, Weight
 from w2s.work.ranks import Ranks
-
-AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+from w2s.work.scorer import Scorer, plain_scores
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Stepped:
     skipped: bool = False
 
 
-class Stepper(ABC):
+class Stepper(Scorer):
     """What `train.py` asks of a model and its optimizer.
 
     Named tensors (`weights`, `state`) are whole parameters, whatever lies where: each parameter is written by the one rank
@@ -49,8 +48,8 @@ class Stepper(ABC):
     """
 
     def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks) -> None:
-        self.model, self.learner, self.loss, self.ranks = model, learner, loss, ranks
-        self.device = ranks.device
+        super().__init__(model, learner, ranks)
+        self.loss = loss
         self.named: list[Weight] = model.trainable()
         self.names = {weight.name for weight in self.named}
 
@@ -86,20 +85,6 @@ class Stepper(ABC):
         packed = torch.cat([logits_GC, target_GC.to(logits_GC.dtype), weight_G.to(logits_GC.dtype)[:, None]], dim=-1)
         everyone = torch.cat(self.ranks.gather(packed))
         return losses.statistics(self.loss, everyone[:, :classes], everyone[:, classes:-1], everyone[:, -1])
-
-    def forward(self, batch: Batch) -> Tensor:
-        """Logits [B, C] in fp32."""
-        logits = self._scores(batch).float()
-        return logits.view(batch.rows, batch.candidates) if batch.candidates > 1 else logits
-
-    def scores(self, batch: Batch) -> Tensor:
-        """Logits [B, C] in fp32, without gradient, on the CPU."""
-        training = self.model.training
-        self.model.eval()
-        with torch.no_grad():
-            logits_BC = self.forward(batch.to(self.device))
-        self.model.train(training)
-        return logits_BC.cpu()
 
     def owns(self, index: int) -> bool:
         """Whether this rank writes the learning parameter of this place in `named`."""
@@ -142,9 +127,6 @@ class Stepper(ABC):
     @abstractmethod
     def export(self) -> dict[str, Tensor] | None:
         """The whole model's state on the first rank's CPU, frozen parts included; None on the others."""
-
-    @abstractmethod
-    def _scores(self, batch: Batch) -> Tensor: ...
 
     @abstractmethod
     def _begin(self) -> None: ...
@@ -201,9 +183,7 @@ class Plain(Stepper):
         return float(norm)
 
     def _scores(self, batch: Batch) -> Tensor:
-        with autocast(self.learner.precision, self.device):
-            scores: Tensor = self.model(batch.input_ids, batch.attention_mask)
-        return scores
+        return plain_scores(self.model, batch, self.learner.precision, self.device)
 
     def weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach().to("cpu", copy=True) for name, parameter, _ in self.named}
@@ -246,11 +226,6 @@ def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
     """Every group's learning rate as a share of its own base rate."""
     for group in optimizer.param_groups:
         group["lr"] = group["base_lr"] * rate
-
-
-def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
-    """The forward pass's precision; nothing for fp32."""
-    return nullcontext() if precision == "fp32" else torch.autocast(device, dtype=AUTOCAST[precision])
 
 
 class _same_dropout(AbstractContextManager[None]):

@@ -25,6 +25,7 @@ from w2s.work import optim
 from w2s.work.dataset import Batch
 from w2s.work.model import Classifier
 from w2s.work.ranks import Ranks
+from w2s.work.scorer import Scorer
 from w2s.work.stepper import Stepper, set_rate
 
 SLOTS = ("exp_avg", "exp_avg_sq")  # of Adam and AdamW, each shaped as its parameter
@@ -66,6 +67,37 @@ class _Stage3:
         return True
 
 
+class ZeroScorer(Scorer):
+    """A trained model cut up over the ranks of a gang (ZeRO-3 without an optimizer)."""
+
+    def __init__(self, model: Classifier, learner: Learner, ranks: Ranks, settings: Settings) -> None:
+        super().__init__(model, learner, ranks)
+        prepare(ranks.device)
+        if learner.model.form != "static":
+            _check_cut(model)
+        import deepspeed
+
+        config = deepspeed_config(settings, learner.precision, None, train=False)
+        self._engine: Any = deepspeed.initialize(model=model, config=config, dist_init_required=False)[0]
+
+    def _scores(self, batch: Batch) -> Tensor:
+        scores: Tensor = self._engine(batch.input_ids, batch.attention_mask)
+        return scores
+
+
+def _check_cut(model: Classifier) -> None:
+    """Under ZeRO-3 a pretrained body must have been cut up while it was loaded: otherwise every rank holds all of it.
+
+    transformers says nothing when it did not. Raises BadEnvironment.
+    """
+    whole = [name for name, weight in model.body.named_parameters() if not hasattr(weight, "ds_id")]
+    if whole:
+        what = f"{len(whole)} weights were loaded whole on every rank ({whole[0]}, ...)"
+        raise BadEnvironment(
+            "ZeRO-3", what, "do transformers and deepspeed have the tested versions (constraints.txt)?"
+        )
+
+
 class Zero(Stepper):
     """A model on the ranks of a gang, sharded by ZeRO stage 0, 1, 2 or 3."""
 
@@ -75,6 +107,8 @@ class Zero(Stepper):
         import deepspeed
 
         self._stage = settings.stage
+        if settings.stage == 3 and learner.model.form not in ("tiny", "static"):
+            _check_cut(model)
         config = deepspeed_config(settings, learner.precision, learner.optim.clip)
         self._engine: Any = deepspeed.initialize(
             model=model, optimizer=optim.build(learner.optim, self.named), config=config, dist_init_required=False

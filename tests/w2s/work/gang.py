@@ -116,7 +116,7 @@ def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int
     context = Context(
         key=job.key, name=job.name, science=job.science, machines={**job.machines, **case.machines},
         inputs={key: root / key / "out" for key in job.needs}, out=out, work=work, watch=ledger,
-        rank=rank, ranks=order["ranks"], stop=_stop_after(case.stop_after) if rank == 0 else lambda: False,
+        rank=rank, ranks=order["ranks"], stop=stop_after(case.stop_after) if rank == 0 else lambda: False,
     )  # fmt: skip
     told: dict[str, Any] = {"metrics": {}, "error": None, "facts": {}}
     try:
@@ -126,7 +126,8 @@ def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int
     return {**told, "notes": ledger.notes}
 
 
-def _stop_after(steps: int | None) -> Callable[[], bool]:
+def stop_after(steps: int | None) -> Callable[[], bool]:
+    """Asked to stop at the question after so many steps."""
     if steps is None:
         return lambda: False
     asked = iter(range(10**9))

@@ -188,7 +188,8 @@ def test_a_checkpoint_of_another_plan_starts_over_and_says_so(tmp_path: Path) ->
     state = json.loads((folder / "state.json").read_text())
     (folder / "state.json").write_text(json.dumps({**state, "steps": 999}))
     manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["files"]["state.json"] = file_sha256(folder / "state.json")
+    state_file = folder / "state.json"
+    manifest["files"]["state.json"] = {"sha256": file_sha256(state_file), "bytes": state_file.stat().st_size}
     (folder / "manifest.json").write_text(json.dumps(manifest))
     _, ledger = made.run(stage, work="again")
     assert any("it is of a run of 999 steps" in note for note in ledger.notes)

@@ -1,0 +1,203 @@
+"""What trains a model must not change it: one device, two ranks, any ZeRO stage, any micro-batch, broken or unbroken.
+
+Real processes over gloo, real DeepSpeed, real sentences (from Python's own manual), fp32. Two measures of how far the final
+weights are from those of one device:
+
+- all weights as one vector: relative distance below 1e-5;
+- each tensor by itself: below 5e-5. Attention's key biases are left out of this one: softmax does not see them, their
+  gradient is zero but for rounding, and Adam divides rounding by its own size. They move, and no output ever shows it.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from pydoc_data.topics import topics
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from cluster.errors import Interrupted
+from tests.conftest import toy_recipe
+from tests.w2s.work.gang import Case, Result, run, stop_after
+from tests.w2s.work.run_stage import Bench
+from w2s.recipe import Recipe
+from w2s.stages import Train
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+WHOLE, EACH = 1e-5, 5e-5
+GOES_ON = "goes-on"
+
+
+def sentences() -> list[dict[str, Any]]:
+    """Real prose: does a sentence of the manual say what something is (1) or not (0)?"""
+    rows: dict[str, dict[str, Any]] = {}
+    for _, text in sorted(topics.items()):
+        for sentence in re.split(r"(?<=[.:])\s+", text):
+            plain = " ".join(sentence.split())
+            if 30 <= len(plain) <= 80 and plain[0].isupper():
+                rows.setdefault(plain, {"text": plain, "label": int(" is " in plain)})
+    ones = [row for row in rows.values() if row["label"]][:120]
+    zeros = [row for row in rows.values() if not row["label"]][:120]
+    return [row for pair in zip(ones, zeros, strict=True) for row in pair]
+
+
+def recipe(folder: Path, method: str, **changes: Any) -> dict[str, Any]:
+    file = folder / "rows.jsonl"
+    if not file.exists():
+        file.write_text("\n".join(json.dumps(row) for row in sentences()))
+    task = {"kind": "file", "path": str(file), "n_test": 40, "text": "text", "label": "label"}
+    return toy_recipe(
+        task=task, method={"kind": method}, baselines=[], strong__epochs=2, strong__max_tokens=96, **changes
+    )
+
+
+def student(made: Recipe) -> Train:
+    return next(s for s in made.graph().values() if isinstance(s, Train) and s.labels is not None)
+
+
+def weights(out: Path) -> dict[str, Tensor]:
+    found = {}
+    for file in sorted((out / "model").glob("*.safetensors")):
+        found |= load_file(file)
+    return found
+
+
+def bitwise(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return set(one) == set(other) and all(torch.equal(one[name], other[name]) for name in one)
+
+
+def distance(found: dict[str, Tensor], wanted: dict[str, Tensor]) -> tuple[float, float]:
+    """(all weights as one vector, the worst tensor but key biases), relative."""
+    assert set(found) == set(wanted)
+    gaps = {name: (found[name].double() - wanted[name].double()).norm() for name in wanted}
+    sizes = {name: wanted[name].double().norm() for name in wanted}
+    whole = torch.stack(list(gaps.values())).norm() / torch.stack(list(sizes.values())).norm()
+    each = max(float(gaps[name] / sizes[name].clamp(min=1e-30)) for name in wanted if "key.bias" not in name)
+    return float(whole), each
+
+
+CUTS = [
+    *(Case(f"zero{zero}-{micro}", {"zero": zero, "micro_batch": micro}) for zero in (0, 1, 2, 3) for micro in (8, 4)),
+    Case("zero2-1", {"zero": 2, "micro_batch": 1}),
+    Case("zero3-1", {"zero": 3, "micro_batch": 1}),
+    Case("zero3-checkpointing", {"zero": 3, "micro_batch": 8, "gradient_checkpointing": True}),
+    Case("zero2-offload", {"zero": 2, "micro_batch": 8, "offload": "cpu"}),
+    Case("zero3-offload", {"zero": 3, "micro_batch": 8, "offload": "cpu"}),
+]
+BROKEN = [
+    case
+    for zero in (0, 1, 2, 3)
+    for case in (
+        Case(f"break{zero}", {"zero": zero, "micro_batch": 8}, stop_after=5, work=f"broken{zero}"),
+        Case(f"mend{zero}", {"zero": zero, "micro_batch": 8}, work=f"broken{zero}"),
+    )
+]
+TRAVELS = [  # one run, handed from stage to stage
+    Case("travels-a", {"zero": 3}, stop_after=2, work=GOES_ON),
+    Case("travels-b", {"zero": 1, "offload": "cpu"}, stop_after=2, work=GOES_ON),
+    Case("travels-c", {"zero": 0}, stop_after=2, work=GOES_ON),
+    Case("travels-d", {"zero": 2}, stop_after=2, work=GOES_ON),
+]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One device's weights, and what gangs made of the same stage."""
+
+    bench: Bench
+    stage: Train
+    recipe: dict[str, Any]
+    alone: dict[str, Tensor]
+    gangs: dict[str, Result]
+
+
+def trained(folder: Path, method: str, cases: list[Case]) -> Trained:
+    told = recipe(folder, method)
+    made = Recipe.model_validate(told)
+    bench, stage = Bench(made, folder), student(made)
+    bench.prepare(stage)
+    bench.run(stage)
+    return Trained(bench, stage, told, weights(bench.out(stage)), run(folder, told, stage.key, cases, ranks=2))
+
+
+@pytest.fixture(scope="module")
+def naive(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return trained(tmp_path_factory.mktemp("naive"), "naive", CUTS[1::2])
+
+
+@pytest.fixture(scope="module")
+def confidence(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    return trained(tmp_path_factory.mktemp("confidence"), "confidence", [*CUTS, *BROKEN, *TRAVELS])
+
+
+def test_sentences_are_many_and_of_both_kinds() -> None:
+    labels = [row["label"] for row in sentences()]
+    assert (len(labels), sum(labels)) == (240, 120)
+
+
+@pytest.mark.parametrize("method", ["naive", "confidence"])
+def test_no_gang_changes_the_result(method: str, request: pytest.FixtureRequest) -> None:
+    found: Trained = request.getfixturevalue(method)
+    assert _untrained_distance(found) > 100 * WHOLE, "training moves weights by far more than the tolerance"
+    told = {}
+    for case in CUTS:
+        if case.name in found.gangs:
+            assert found.gangs[case.name].errors == [None, None]
+            told[case.name] = distance(weights(found.gangs[case.name].out), found.alone)
+    assert len(told) >= 6
+    assert max(whole for whole, _ in told.values()) < WHOLE, told
+    assert max(each for _, each in told.values()) < EACH, told
+
+
+def test_where_the_arithmetic_is_the_same_so_are_the_bits(confidence: Trained) -> None:
+    """ZeRO 0, 1 and 2 add the same gradients in the same order at two ranks; offloading and checkpointing change none."""
+    first = weights(confidence.gangs["zero0-8"].out)
+    for name in ("zero1-8", "zero2-8", "zero2-offload"):
+        assert bitwise(weights(confidence.gangs[name].out), first), name
+    third = weights(confidence.gangs["zero3-8"].out)
+    for name in ("zero3-offload", "zero3-checkpointing"):
+        assert bitwise(weights(confidence.gangs[name].out), third), name
+
+
+@pytest.mark.parametrize("zero", [0, 1, 2, 3])
+def test_broken_and_mended_is_unbroken_to_the_bit(confidence: Trained, zero: int) -> None:
+    errors = confidence.gangs[f"break{zero}"].errors
+    assert [error["error"] for error in errors if error] == ["Interrupted", "Interrupted"], "every rank left together"
+    mended = confidence.gangs[f"mend{zero}"]
+    assert any(note.startswith("resumed at step 5") for note in mended.notes)
+    assert bitwise(weights(mended.out), weights(confidence.gangs[f"zero{zero}-8"].out))
+
+
+def test_a_run_travels_between_stages_and_world_sizes(confidence: Trained) -> None:
+    """Two ranks under ZeRO-3, 1, 0 and 2 in turn; then one device; then a gang of one. Each reads what the last one wrote."""
+    notes = [note for name in "abcd" for note in confidence.gangs[f"travels-{name}"].notes]
+    assert "reading a checkpoint of 2 ranks under ZeRO-3 into 2 ranks under ZeRO-1" in notes
+    work = confidence.gangs["travels-a"].out.parent.parent / GOES_ON / "work"
+    bench, stage = confidence.bench, confidence.stage
+    (bench.root / stage.key / GOES_ON).symlink_to(work)
+    with pytest.raises(Interrupted, match="stopped at step 10 of 12"):
+        bench.run(stage, work=GOES_ON, stop=stop_after(2))
+    last = [Case("one", {"zero": 2}, work=str(work.parent))]
+    alone = run(bench.root, confidence.recipe, stage.key, last, ranks=1)["one"]
+    assert "reading a checkpoint of 1 device into 1 rank under ZeRO-2" in alone.notes
+    assert any(note.startswith("resumed at step 10") for note in alone.notes)
+    whole, each = distance(weights(alone.out), confidence.alone)
+    assert whole < WHOLE
+    assert each < EACH
+
+
+def _untrained_distance(found: Trained) -> float:
+    """How far training moves the weights at all."""
+    from w2s.work.model import load
+
+    model, _ = load(found.stage.learner, 2, found.stage.seed)
+    fresh = {name.removeprefix("body.").removeprefix("head."): tensor for name, tensor in model.state_dict().items()}
+    shared = {name for name in found.alone if name in fresh}
+    return distance({n: found.alone[n] for n in shared}, {n: fresh[n] for n in shared})[0]

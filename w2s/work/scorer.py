@@ -1,0 +1,63 @@
+"""A model that scores batches: logits without gradient, on one device or on all ranks of a gang together."""
+
+# B rows of a batch, C classes
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from w2s.learner import Learner
+from w2s.work.dataset import Batch
+from w2s.work.model import Classifier
+from w2s.work.ranks import Ranks
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+class Scorer(ABC):
+    """A model and the ranks that hold it. Every rank scores as many batches as every other: a pass may need them all."""
+
+    def __init__(self, model: Classifier, learner: Learner, ranks: Ranks) -> None:
+        self.model, self.learner, self.ranks, self.device = model, learner, ranks, ranks.device
+
+    def forward(self, batch: Batch) -> Tensor:
+        """Logits [B, C] in fp32, with gradient where torch records one."""
+        logits = self._scores(batch).float()
+        return logits.view(batch.rows, batch.candidates) if batch.candidates > 1 else logits
+
+    def scores(self, batch: Batch) -> Tensor:
+        """Logits [B, C] in fp32, without gradient, on the CPU."""
+        training = self.model.training
+        self.model.eval()
+        with torch.no_grad():
+            logits_BC = self.forward(batch.to(self.device))
+        self.model.train(training)
+        return logits_BC.cpu()
+
+    @abstractmethod
+    def _scores(self, batch: Batch) -> Tensor:
+        """The model's raw output [B * candidates, K]."""
+
+
+class PlainScorer(Scorer):
+    """One model on one device."""
+
+    def _scores(self, batch: Batch) -> Tensor:
+        return plain_scores(self.model, batch, self.learner.precision, self.device)
+
+
+def plain_scores(model: Classifier, batch: Batch, precision: str, device: str) -> Tensor:
+    """A forward pass in the learner's precision."""
+    with autocast(precision, device):
+        scores: Tensor = model(batch.input_ids, batch.attention_mask)
+    return scores
+
+
+def autocast(precision: str, device: str) -> AbstractContextManager[Any]:
+    """The forward pass's precision; nothing for fp32."""
+    return nullcontext() if precision == "fp32" else torch.autocast(device, dtype=AUTOCAST[precision])
