@@ -75,6 +75,11 @@ class Recipe(Config):
                     raise ValueError(
                         f"{self._machine_name(learner)}, {side}.batch: {problem.what}; {problem.remedy}"
                     ) from None
+            if learner.precision == "fp16" and (machine.zero in (1, 2, 3) or machine.offload != "none"):
+                # DeepSpeed scales the loss and then clips what it scaled; and each rank alone decides to skip a step
+                raise ValueError(
+                    f"{self._machine_name(learner)}: fp16 is not exact under ZeRO 1 to 3; set precision: bf16, or zero: 0"
+                )
             if machine.is_gang and learner.optim.kind == "adafactor":
                 raise ValueError(
                     f"{self._machine_name(learner)}: adafactor needs whole matrices, ZeRO cuts them; use adamw, or one device"

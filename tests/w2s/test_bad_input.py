@@ -67,6 +67,17 @@ RECIPES: dict[str, dict[str, Any]] = {
     "label_outside_classes": {"task": {"kind": "file", "path": "rows.jsonl", "text": "text", "labels": {"a": 0, "b": 5}}},
     "missing_data_file": {"task": {"kind": "file", "path": "no-such.jsonl", "text": "text"}},
     "missing_model_folder": {"strong__model": "./no-such-model"},
+    "batch_does_not_divide_over_devices": {"machines": {"strong": {"devices": 3}}},
+    "micro_batch_does_not_divide_a_share": {"machines": {"strong": {"devices": 2, "micro_batch": 3}}},
+    "devices_over_nodes": {"machines": {"strong": {"devices": 4, "nodes": 3}}},
+    "no_such_zero_stage": {"machines": {"strong": {"zero": 4}}},
+    "compile_under_zero_3": {"machines": {"strong": {"devices": 2, "zero": 3, "compile": True}}},
+    "offload_without_zero": {"machines": {"strong": {"zero": 0, "offload": "cpu"}}},
+    "nvme_without_a_path": {"machines": {"strong": {"zero": 3, "offload": "nvme"}}},
+    "half_a_gpu_in_a_gang": {"machines": {"strong": {"devices": 2, "gpus": 0.5}}},
+    "adafactor_in_a_gang": {"strong__optim": {"kind": "adafactor"}, "machines": {"strong": {"devices": 2}}},
+    "fp16_under_zero_2": {"strong__precision": "fp16", "machines": {"strong": {"devices": 2, "zero": 2}}},
+    "machine_for_no_model": {"machines": {"models": {"gpt2": {"devices": 2}}}},
 }  # fmt: skip
 
 

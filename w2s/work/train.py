@@ -22,6 +22,7 @@ from w2s.registry import module
 from w2s.work import checkpoint, sharded
 from w2s.work.batches import Indices, deal, schedule
 from w2s.work.checkpoint import Below, Checkpoint
+from w2s.work.compiled import compile_if_asked
 from w2s.work.dataset import Batch, Dataset, encode
 from w2s.work.evaluate import evaluate
 from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
@@ -68,6 +69,7 @@ def run(context: Context) -> dict[str, Any]:
     set_training_mode(model, learner.dropout)
     if context.machines.get("gradient_checkpointing"):
         model.enable_gradient_checkpointing()
+    compile_if_asked(context.machines, model, context.device)
     # dropout draws from here, each rank its own; order and head have generators of their own
     torch.manual_seed(science["seed"] + ranks.rank)
     stepper = make_stepper(context.machines, model, learner, loss, ranks)

@@ -11,7 +11,8 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -119,11 +120,33 @@ def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int
         rank=rank, ranks=order["ranks"], stop=stop_after(case.stop_after) if rank == 0 else lambda: False,
     )  # fmt: skip
     told: dict[str, Any] = {"metrics": {}, "error": None, "facts": {}}
-    try:
-        told["metrics"] = dict(load_target(job.target)(context))
-    except Problem as problem:
-        told["error"] = problem.record()
+    with _watched_models(told["facts"]):
+        try:
+            told["metrics"] = dict(load_target(job.target)(context))
+        except Problem as problem:
+            told["error"] = problem.record()
     return {**told, "notes": ledger.notes}
+
+
+@contextmanager
+def _watched_models(facts: dict[str, Any]) -> Iterator[None]:
+    """Notes what a rank holds of the model's body at the moment DeepSpeed is given it."""
+    import deepspeed
+
+    initialize = deepspeed.initialize
+
+    def noting(*args: Any, **kwargs: Any) -> Any:
+        weights = list(kwargs["model"].body.parameters())
+        facts["held"] = sum(weight.numel() for weight in weights)
+        facts["shards"] = sum(weight.ds_tensor.numel() for weight in weights if hasattr(weight, "ds_tensor"))
+        facts["whole"] = sum(getattr(weight, "ds_numel", weight.numel()) for weight in weights)
+        return initialize(*args, **kwargs)
+
+    deepspeed.initialize = noting
+    try:
+        yield
+    finally:
+        deepspeed.initialize = initialize
 
 
 def stop_after(steps: int | None) -> Callable[[], bool]:
