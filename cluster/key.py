@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -32,10 +32,13 @@ def file_sha256(path: str | os.PathLike[str]) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def folder_sha256(path: Path) -> str:
-    """sha256 over the sorted relative names and digests of every file under a folder (hidden files and folders left out)."""
+def folder_sha256(path: Path, digest: Callable[[Path], str] = file_sha256) -> str:
+    """sha256 over the sorted relative names and digests of every file under a folder (hidden files and folders left out).
+
+    `digest` finds a file's sha256, for callers that remember some.
+    """
     files = {
-        file.relative_to(path).as_posix(): file_sha256(file)
+        file.relative_to(path).as_posix(): digest(file)
         for file in sorted(path.rglob("*"))
         if file.is_file() and not any(part.startswith(".") for part in file.relative_to(path).parts)
     }

@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DISTRIBUTIONS = ("torch", "ray", "deepspeed", "transformers", "datasets", "safetensors", "tensorboard", "numpy")
+DISTRIBUTIONS = ("torch", "ray", "deepspeed", "transformers", "peft", "datasets", "safetensors", "tensorboard", "numpy")
 GIT_TIMEOUT_S = 5.0
 
 

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict
 from pydantic.fields import FieldInfo
 
 from cluster.errors import BadInput
-from cluster.key import file_sha256, folder_sha256
+from w2s.digests import path_sha256
 
 
 class LocalContent:
@@ -76,8 +76,6 @@ def identity(value: Any) -> Any:
 def path_identity(path: str, field: str) -> dict[str, str]:
     """The content behind a local path, as {"sha256": ...}. Raises BadInput when there is none."""
     place = Path(path).expanduser()
-    if place.is_dir():
-        return {"sha256": folder_sha256(place)}
-    if place.is_file():
-        return {"sha256": file_sha256(place)}
+    if place.is_dir() or place.is_file():
+        return {"sha256": path_sha256(place)}
     raise BadInput(f"{field}: {path}", "no such file or folder", "check the path (it is taken from where you run w2s)")

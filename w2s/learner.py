@@ -127,6 +127,26 @@ class Schedule(Config):
     warmup: float = Field(0.0, ge=0, lt=1)
 
 
+class Lora(Config):
+    """Low-rank adapters (Hu et al. 2021): the body stays as it is, two thin matrices beside each target layer learn."""
+
+    rank: int = Field(8, ge=1, le=4096)
+    alpha: int = Field(16, ge=1, description="the adapters' product is scaled by alpha / rank")
+    targets: Literal["auto"] | tuple[str, ...] = Field(
+        "auto", description="names of linear layers, or ends of names; auto: all in the transformer layers"
+    )
+    dropout: float = Field(
+        0.0, ge=0, lt=1, description="on what goes into the adapters; needs the learner's dropout: true"
+    )
+
+    @field_validator("targets")
+    @classmethod
+    def _ordered(cls, value: Any) -> Any:
+        if value == ():
+            raise ValueError("no layer is named: name some, or write auto")
+        return value if value == "auto" else tuple(sorted(set(value)))
+
+
 class Learner(Config):
     """A pretrained model and how to finetune it."""
 
@@ -145,6 +165,9 @@ class Learner(Config):
     )
     trainable_layers: Literal["all"] | Annotated[int, Field(ge=0)] = Field(
         "all", description="how many of the last layers learn; 0 trains the head alone"
+    )
+    lora: Lora | None = Field(
+        None, description="learn low-rank adapters (and the head) instead of the body's own weights"
     )
     pooling: Literal["auto", "last", "mean", "cls"] = Field(
         "auto", description="auto: last token for decoders, mean for encoders"
@@ -173,3 +196,26 @@ class Learner(Config):
         if self.model.form == "static" and self.model.layers is not None:
             raise ValueError("static word vectors have no layers to cut")
         return self
+
+    @model_validator(mode="after")
+    def _adapts(self) -> Learner:
+        if self.lora is None:
+            return self
+        if self.model.form == "static":
+            raise ValueError("lora: static word vectors have no linear layers to adapt")
+        if self.trainable_layers != "all":
+            raise ValueError(
+                "lora freezes the whole body; leave trainable_layers at all, and choose layers by lora.targets"
+            )
+        if self.lora.dropout and not self.dropout:
+            raise ValueError(
+                "lora.dropout needs dropout: true; without it training runs in eval mode, where no dropout acts"
+            )
+        return self
+
+    def identity(self) -> dict[str, Any]:
+        """The learner as it enters a key. Without adapters it is what it was before there were any."""
+        fields = super().identity()
+        if self.lora is None:
+            del fields["lora"]
+        return fields

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -89,6 +90,17 @@ def load_body(folder: Path, layers: int | None = None) -> Any:
         names = ", ".join(missing[:3]) + (", ..." if len(missing) > 3 else "")
         raise BadInput(str(folder), f"{len(missing)} weights are not in its files: {names}", "fetch the model again")
     return body.eval()
+
+
+def skeleton(body: Any) -> Any:
+    """The same architecture without weights (torch's meta device): the names and shapes a whole state dict has.
+
+    Made by the class itself: `AutoModel.from_config` would shard it again, with all ranks taking part, where ZeRO-3 is on.
+    """
+    kind, config = type(body), copy.deepcopy(body.config)
+    options = {"add_pooling_layer": False} if "add_pooling_layer" in inspect.signature(kind.__init__).parameters else {}
+    with quiet(), untouched_rng(), torch.device("meta"):
+        return kind(config, **options)
 
 
 def load_hf_tokenizer(folder: Path) -> Any:

@@ -1,7 +1,7 @@
 """A pretrained body with a fresh linear head, and its way to disk and back.
 
-load(learner, n_outputs, seed) -> (Classifier, Tokenizer)      from the learner's pretrained model
-save(model, tokenizer, folder, meta)                           a Hugging Face folder, and the head beside it
+load(learner, n_outputs, seed) -> (Classifier, Tokenizer)      from the learner's pretrained model, with adapters if it has LoRA
+save(model, tokenizer, folder, meta)                           a Hugging Face folder, the head (and adapters) beside it
 restore(folder) -> (Classifier, Tokenizer)                     the same logits, bit for bit
 """
 
@@ -25,14 +25,14 @@ from torch.utils.checkpoint import checkpoint
 from cluster.errors import BadInput
 from w2s.learner import Learner, ModelRef
 from w2s.work import body as bodies
-from w2s.work import static, tiny
+from w2s.work import lora, static, tiny, weights
 from w2s.work.encode import Tokenizer as Tokenizer  # callers take it from here, with the model
 from w2s.work.pooling import Pooling, pool
 from w2s.work.static import StaticBody
 
 FORMAT = 1
 HEAD_STD = 0.02  # of a `normal` head, as transformers initialise theirs
-BODY, HEAD, VECTORS, ABOUT = "body.", "head.weight", "model.safetensors", "w2s.json"
+BODY, HEAD, VECTORS, ABOUT, ADAPTER = "body.", "head.weight", "model.safetensors", "w2s.json", "adapter"
 
 
 class Assets(Protocol):
@@ -120,6 +120,8 @@ def load(learner: Learner, n_outputs: int, seed: int, assets: Assets | None = No
     if learner.head == "normal":
         with torch.no_grad():
             model.head.weight.normal_(0.0, HEAD_STD, generator=torch.Generator().manual_seed(seed))
+    if learner.lora is not None:
+        lora.inject(body, learner.lora, seed, learner.model)
     return model.eval(), tokenizer
 
 
@@ -129,22 +131,33 @@ def save(
     folder: Path,
     meta: Mapping[str, Any],
     state: Mapping[str, Tensor] | None = None,
+    *,
+    max_shard_size: str | int = weights.SHARD,
 ) -> None:
     """Write model.safetensors under the base model's own names, config, tokenizer, head.safetensors and w2s.json.
 
-    `AutoModel.from_pretrained(folder)` reads the body (word vectors excepted, which stay a static source). `state` is
-    the whole model's state dict where the weights live elsewhere (sharded training); `meta` is plain JSON, kept as is.
+    `AutoModel.from_pretrained(folder)` reads the body (word vectors excepted, which stay a static source): adapters are
+    merged into it, and written alone into `adapter/` for peft. `state` is the whole model's state dict, frozen weights
+    included, where the live weights are sharded: these are then not touched. `meta` is plain JSON, kept as is. A body
+    above `max_shard_size` is cut into files. Raises StageFailed, writing nothing, for tensors that are not whole.
     """
+    found = {
+        name: weight.detach().cpu().contiguous()
+        for name, weight in (model.state_dict() if state is None else state).items()
+    }
+    weights.check({HEAD: (model.n_outputs, model.head.in_features)}, {n: w for n, w in found.items() if n == HEAD})
+    body = {name.removeprefix(BODY): weight for name, weight in found.items() if name.startswith(BODY)}
     folder.mkdir(parents=True, exist_ok=True)
-    weights = {name: weight.detach().cpu().contiguous() for name, weight in (state or model.state_dict()).items()}
-    body = {name.removeprefix(BODY): weight for name, weight in weights.items() if name.startswith(BODY)}
     if isinstance(model.body, StaticBody):
+        table = model.body.embedding
+        weights.check({"embedding.weight": (table.num_embeddings, table.embedding_dim)}, body)
         static.save_vectors(folder / VECTORS, body["embedding.weight"], model.body.key)
     else:
-        with bodies.quiet():  # one file whatever the size: the store digests and moves files, readers expect this name
-            cast("Any", model.body).save_pretrained(str(folder), state_dict=body, max_shard_size="100TB")
+        weights.write(model.body, lora.merged(model.body, body), folder, max_shard_size)
+        if lora.adapted(model.body):
+            lora.save_adapter(model.body, body, folder / ADAPTER)
     tokenizer.save(folder)
-    save_file({"weight": weights[HEAD]}, folder / "head.safetensors")
+    save_file({"weight": found[HEAD]}, folder / "head.safetensors")
     form = "static" if isinstance(model.body, StaticBody) else "transformers"
     about = {"format": FORMAT, "form": form, "pooling": model.pooling, "n_outputs": model.n_outputs, "meta": dict(meta)}
     (folder / ABOUT).write_text(json.dumps(about, indent=2, sort_keys=True) + "\n", encoding="utf-8")

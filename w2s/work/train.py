@@ -19,7 +19,7 @@ from cluster.job import Context
 from w2s.labels import LabelTable
 from w2s.learner import Learner
 from w2s.registry import module
-from w2s.work import checkpoint, sharded
+from w2s.work import card, checkpoint, sharded
 from w2s.work.batches import Indices, deal, schedule
 from w2s.work.checkpoint import Below, Checkpoint
 from w2s.work.compiled import compile_if_asked
@@ -76,16 +76,16 @@ def run(context: Context) -> dict[str, Any]:
     loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=science["seed"])
     progress, seconds = loop.run()
     state = stepper.export()
-    ranks.together(lambda: _publish(context, model, tokenizer, state, progress), context.name)
-    return loop.metrics(seconds)
+    metrics = loop.metrics(seconds)
 
+    def publish() -> None:
+        if state is not None:  # the first rank's
+            save(model, tokenizer, context.out / "model", meta=_meta(science, context), state=state)
+            card.write(context.out / "model", card.of_training(context, metrics))
+            (context.out / "curve.json").write_text(json.dumps(progress.curve, indent=1))
 
-def _publish(
-    context: Context, model: Classifier, tokenizer: Tokenizer, state: dict[str, Tensor] | None, progress: Progress
-) -> None:
-    if state is not None:
-        save(model, tokenizer, context.out / "model", meta=_meta(context.science, context), state=state)
-        (context.out / "curve.json").write_text(json.dumps(progress.curve, indent=1))
+    ranks.together(publish, context.name)
+    return metrics
 
 
 class Loop:

@@ -90,7 +90,9 @@ def _check_cut(model: Classifier) -> None:
 
     transformers says nothing when it did not. Raises BadEnvironment.
     """
-    whole = [name for name, weight in model.body.named_parameters() if not hasattr(weight, "ds_id")]
+    # adapters are made after the weights they sit on were cut up; they are small, and cut up with the head
+    named = [(name, weight) for name, weight in model.body.named_parameters() if ".lora_" not in name]
+    whole = [name for name, weight in named if not hasattr(weight, "ds_id")]
     if whole:
         what = f"{len(whole)} weights were loaded whole on every rank ({whole[0]}, ...)"
         raise BadEnvironment(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,9 @@ import torch
 import transformers
 from safetensors.torch import load_file, save_file
 
-from cluster.errors import BadInput
+from cluster.errors import BadInput, StageFailed
+from tests.conftest import ROOT
+from w2s import model_files
 from w2s.learner import Learner, ModelRef
 from w2s.work import body as bodies
 from w2s.work.model import describe, load, restore, save, set_training_mode
@@ -306,6 +310,89 @@ def test_weights_that_live_elsewhere_can_be_saved(tmp_path):
     save(model, tokenizer, tmp_path, {}, state=elsewhere)
     again, _ = restore(tmp_path)
     assert all(torch.equal(weight, elsewhere[name]) for name, weight in again.state_dict().items())
+
+
+# --- only whole weights leave, and large ones in pieces ---
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_a_large_model_is_cut_into_files_and_read_again(family, tmp_path):
+    model, tokenizer = load(learner(f"tiny:{family}"), 2, 0)
+    save(model, tokenizer, tmp_path, {}, max_shard_size="40KB")
+    names = sorted(file.name for file in tmp_path.glob("*.safetensors"))
+    assert len(names) > 3
+    assert "model.safetensors" not in names
+    assert (tmp_path / "model.safetensors.index.json").is_file()
+    again, its_tokenizer = restore(tmp_path)
+    assert torch.equal(scores(again, its_tokenizer), scores(model, tokenizer))
+    folder = model_files.check(tmp_path, "here")  # whole by the rules for any model folder
+    other, _ = load(learner("org/model"), 2, 0, Shelf(folder))
+    assert torch.equal(scores(other, tokenizer), scores(model, tokenizer))
+    (tmp_path / names[1]).unlink()
+    with pytest.raises(BadInput):
+        restore(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor", "said"),
+    [
+        ("body.encoder.layer.1.output.dense.weight", torch.empty(0), r"layer\.1\.output\.dense\.weight is \[0\], not \[32, 128\]"),
+        ("body.encoder.layer.1.output.dense.bias", torch.ones(16), r"is \[16\], not \[32\]"),
+        ("body.encoder.layer.1.output.dense.bias", None, "is missing"),
+        ("body.more", torch.ones(2), "more is unknown"),
+        ("head.weight", torch.empty(0), r"head\.weight is \[0\], not \[2, 32\]"),
+        ("head.weight", None, r"head\.weight is missing"),
+    ],
+)  # fmt: skip
+def test_weights_that_are_not_whole_are_refused_by_name(name, tensor, said, tmp_path):
+    """Shape [0] is what a sharded model leaves where nobody gathered it."""
+    model, tokenizer = load(learner(), 2, 0)
+    state = {other: weight for other, weight in model.state_dict().items() if other != name}
+    if tensor is not None:
+        state[name] = tensor
+    with pytest.raises(StageFailed, match=said):
+        save(model, tokenizer, tmp_path, {}, state=state)
+    assert not list(tmp_path.iterdir())
+
+
+def test_partitioned_weights_are_not_looked_at_when_a_state_is_given(tmp_path):
+    model, tokenizer = load(learner("tiny:gpt2"), 2, 0)
+    gathered, expected = {n: w.clone() for n, w in model.state_dict().items()}, scores(model, tokenizer)
+    for weight in model.parameters():
+        weight.data = torch.empty(0)
+    with pytest.raises(StageFailed, match="gather"):
+        save(model, tokenizer, tmp_path, {})
+    save(model, tokenizer, tmp_path, {}, state=gathered)
+    again, its_tokenizer = restore(tmp_path)
+    assert torch.equal(scores(again, its_tokenizer), expected)
+
+
+def test_a_mixture_of_experts_is_written_as_its_family_does(tmp_path):
+    """In memory the experts are one tensor; in files, other tools expect one each."""
+    shape = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "num_key_value_heads": 1}
+    shape |= {"vocab_size": 300, "intermediate_size": 16, "num_local_experts": 2}
+    torch.manual_seed(0)
+    transformers.AutoModel.from_config(transformers.MixtralConfig(**shape)).save_pretrained(tmp_path / "base")
+    load(learner("tiny:llama"), 2, 0)[1].save(tmp_path / "base")
+    model, tokenizer = load(learner("org/model"), 2, 0, Shelf(tmp_path / "base"))
+    save(model, tokenizer, tmp_path / "out", {})
+    before, after = (load_file(tmp_path / place / "model.safetensors") for place in ("base", "out"))
+    assert before.keys() == after.keys()
+    assert any("experts.1.w2" in name for name in after)
+    assert all(torch.equal(weight, after[name]) for name, weight in before.items())
+
+
+def test_saving_leaves_deepspeed_alone(tmp_path):
+    """It takes seconds to import, and speaks; transformers' own saving would do it where accelerate is installed."""
+    code = (
+        "import sys; from w2s.learner import Learner; from w2s.work.model import load, save, restore\n"
+        "save(*load(Learner(model='tiny:gpt2', max_tokens=64), 2, 0), __import__('pathlib').Path(sys.argv[1]), {})\n"
+        "assert not {'deepspeed', 'peft'} & set(sys.modules)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_saved_model_can_be_finetuned_further(tmp_path):

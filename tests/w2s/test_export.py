@@ -1,0 +1,129 @@
+"""`w2s export`: the model that was asked for, whole, with a card that tells the recipe's result; the store untouched."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.w2s.command import receipts, w2s, write_recipe
+from tests.w2s.conftest import Finished
+from w2s.load import load
+from w2s.stages import Train
+from w2s.work.model import restore
+
+
+def trained(finished: Finished) -> dict[str, Train]:
+    return {key: stage for key, stage in load(str(finished.recipe)).graph().items() if isinstance(stage, Train)}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def test_the_student_leaves_with_its_result(finished: Finished, tmp_path: Path) -> None:
+    before = receipts(finished.store)
+    to = tmp_path / "student"
+    done = w2s("export", finished.recipe, "--store", finished.store, "--to", to, "--json")
+    assert done.code == 0, done.err
+    told = done.json
+    stage = trained(finished)[told["key"]]
+    assert stage.labels is not None
+    assert stage.loss.kind == "confidence"
+    source = contents(finished.store / stage.key[:2] / stage.key / "model")
+    copy = contents(to)
+    assert {name: copy[name] for name in source if name not in ("w2s.json", "README.md")} == {
+        name: raw for name, raw in source.items() if name not in ("w2s.json", "README.md")
+    }
+    card = (to / "README.md").read_text(encoding="utf-8")
+    report = w2s("report", finished.recipe, "--store", finished.store, "--json").json
+    row = report["rows"][0]
+    for side in ("floor", "transfer", "ceiling"):
+        assert f"| {side} | {row[side]['mean']:.3f}" in card
+        assert told["recovery"][side].startswith(f"{row[side]['mean']:.3f}")
+    assert stage.key in card
+    assert str(finished.store) not in card
+    assert receipts(finished.store) == before
+    restore(to)
+    assert not list(tmp_path.glob(".*")), "nothing half-done is left beside it"
+
+
+def test_other_sides_methods_and_stages(finished: Finished, tmp_path: Path) -> None:
+    def key(*choice: str) -> str:
+        to = tmp_path / "-".join(choice).replace("/", "")
+        done = w2s("export", finished.recipe, "--store", finished.store, "--to", to, *choice, "--json")
+        assert done.code == 0, done.err
+        return str(done.json["key"])
+
+    stages = trained(finished)
+    ceiling = stages[key("--side", "ceiling")]
+    assert (ceiling.labels, ceiling.rows.name) == (None, "strong")
+    naive = stages[key("--method", "naive")]
+    assert (naive.loss.kind, naive.labels is None) == ("xent", False)
+    weak = next(key for key, stage in stages.items() if stage.rows.name == "weak")
+    assert key("--stage", weak[:12]) == weak
+
+
+@pytest.mark.parametrize(
+    ("choice", "said"),
+    [
+        (["--side", "floor"], "2 models together; name one by --stage: "),
+        (["--seed", "7"], "7 is none of this recipe's; there are: 0"),
+        (["--method", "lader"], "no method 'lader' in this recipe; there are: confidence members=2; naive members=2"),
+        (["--stage", "zzz"], "0 training stages of this recipe have a key that begins with 'zzz'; there are: "),
+        (["--stage", ""], "5 training stages"),
+    ],
+)
+def test_what_there_is_not_is_said_with_what_there_is(finished, tmp_path, choice, said) -> None:
+    done = w2s("export", finished.recipe, "--store", finished.store, "--to", tmp_path / "out", *choice)
+    assert done.code == 2
+    assert said in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_that_is_taken_is_left_alone(finished: Finished, tmp_path: Path) -> None:
+    (tmp_path / "mine").write_text("mine")
+    done = w2s("export", finished.recipe, "--store", finished.store, "--to", tmp_path)
+    assert done.code == 2
+    assert "is there already" in done.err
+    assert contents(tmp_path) == {"mine": b"mine"}
+
+
+def test_a_model_that_is_not_there_yet(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path)
+    done = w2s("export", recipe, "--store", tmp_path / "store", "--to", tmp_path / "out")
+    assert done.code == 1
+    assert "is not in the store" in done.err
+    assert "w2s run" in done.err
+    assert not (tmp_path / "out").exists()
+
+
+def test_damage_is_not_exported(copied: Finished, tmp_path: Path) -> None:
+    key = w2s("export", copied.recipe, "--store", copied.store, "--to", tmp_path / "good", "--json").json["key"]
+    file = copied.store / key[:2] / key / "model" / "model.safetensors"
+    raw = bytearray(file.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    file.write_bytes(bytes(raw))
+    done = w2s("export", copied.recipe, "--store", copied.store, "--to", tmp_path / "bad")
+    assert done.code == 1
+    assert "model/model.safetensors changed since it was made" in done.err
+    assert not (tmp_path / "bad").exists()
+    assert not list(tmp_path.glob(".bad*"))
+
+
+def test_where_a_model_lay_is_not_told(tmp_path: Path, finished: Finished) -> None:
+    """A model from a local folder: neither card nor w2s.json of the copy say where that was."""
+    first = tmp_path / "secret" / "base"
+    first.parent.mkdir()
+    assert w2s("export", finished.recipe, "--store", finished.store, "--to", first, "--side", "ceiling").code == 0
+    (tmp_path / "recipe").mkdir()
+    recipe = write_recipe(tmp_path / "recipe", strong__model={"source": str(first)}, baselines=[])
+    store = tmp_path / "store"
+    assert w2s("run", recipe, "--store", store, "--pool", "inline").code == 0
+    assert w2s("export", recipe, "--store", store, "--to", tmp_path / "out").code == 0
+    for name, raw in contents(tmp_path / "out").items():
+        assert b"secret" not in raw, name
+    about = json.loads((tmp_path / "out" / "w2s.json").read_text())
+    assert about["meta"]["learner"]["model"]["source"] == "./base"
+    restore(tmp_path / "out")
