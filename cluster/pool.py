@@ -1,4 +1,7 @@
-"""Where jobs run: the contract of a pool, and the pool that is this very process (tests, debugging)."""
+"""Where jobs run: the contract of a pool, and the pool that is this very process (tests, debugging).
+
+The inline pool runs a gang's job as one process (`ranks=1`): how a batch is cut over ranks does not change the result.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from cluster.worker import Ended, LeaseRef, execute
 
 
 class Pool(Protocol):
-    """A place where solo jobs run. The scheduler calls it from one thread."""
+    """A place where jobs run. The scheduler calls it from one thread."""
 
     def check(self, job: Job) -> None:
         """Raise BadEnvironment for a job that could never run here."""
@@ -29,6 +32,10 @@ class Pool(Protocol):
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
         """Pass on what running jobs tell; return those that ended, after at most about `timeout_s`."""
+        ...
+
+    def notice(self) -> str:
+        """Why everything here should save and leave soon (a machine is to be taken away); "" while nothing asks for it."""
         ...
 
     def stop(self) -> None:
@@ -68,6 +75,9 @@ class InlinePool:
             return []
         job, lease = self._queue.popleft()
         return [execute(job, self._url, lease, emit, stop=lambda: self._stopping, device=_device(job))]
+
+    def notice(self) -> str:
+        return ""
 
     def stop(self) -> None:
         self._stopping = True

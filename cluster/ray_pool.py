@@ -1,163 +1,128 @@
-"""Solo jobs on a Ray cluster: warm actors on CPU and GPU fractions. The one place that imports ray to place work.
+"""Jobs on a Ray cluster: solos on warm actors of CPU and GPU fractions, gangs as Ray Train runs, one account for both.
 
-An actor reserves what a job asks for, keeps torch loaded between jobs, and makes room when a job of another shape waits.
+A solo's actor reserves what a job asks for, keeps torch loaded between jobs, and makes room when a job of another shape
+waits. A gang has a keeper (gang_keeper.py), an actor without resources that runs it through Ray Train and ends with it.
+
+Nobody starves: a gang is started in its turn even where solos still run, and reserves its place at once; from then on
+its share is taken, so that no solo begins which would delay it. Only gangs wait for gangs unstarted.
 """
 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
+import shutil
+import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from cluster import local_session
-from cluster.errors import BadEnvironment, BadInput, Interrupted, Problem, StageFailed
+from cluster.errors import Interrupted, StageFailed
 from cluster.events import Event, Listener
 from cluster.job import Job, Resources
+from cluster.placement import EXACT, Node, each_of, refuse_gang, refuse_solo, strategy
+from cluster.ray_connect import connect, disconnect, first_line
 from cluster.solo_worker import SoloWorker
 from cluster.worker import Ended, LeaseRef
+
+__all__ = ["RayPool", "connect", "disconnect"]
 
 IDLE_S = 15.0  # warm workers without work are given back after so long
 UNPLACED_S = 1.0
 WAITING_S = 20.0  # placing an actor takes a second or two, loading torch a few more
 GOODBYE_S = 30.0  # how long running jobs may take to save when everything stops
-OBJECT_STORE_BYTES = 128 * 1024**2  # paths and receipts travel, never weights: Ray's default would take 30 % of memory
+LOOK_S = 2.0  # how often the cluster is looked at: its nodes, and whether one is to be taken away
+SWEEP_S = 10.0  # a killed keeper's gang is gone within so long
 MAX_JOBS_PER_ACTOR = 200  # then a fresh process: whatever a library leaks is given back
-
-
-def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = False) -> None:
-    """Join the Ray cluster at `address`, or start one on this machine (token auth, loopback only).
-
-    Raises BadEnvironment when the address does not answer. A cluster that asks for a token finds it where Ray looks:
-    RAY_AUTH_TOKEN, RAY_AUTH_TOKEN_PATH or ~/.ray/auth_token.
-    """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    # a worker without GPUs keeps the caller's CUDA settings
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    folder = None
-    if address is None:
-        folder = local_session.begin()
-        os.environ.pop("RAY_ADDRESS", None)  # a stray variable must not lead us into somebody's cluster
-    import ray
-
-    quiet: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    try:
-        if address is None:
-            ray.init(
-                num_cpus=cpus,
-                include_dashboard=dashboard,
-                dashboard_host="127.0.0.1",
-                object_store_memory=OBJECT_STORE_BYTES,
-                _temp_dir=str(folder),
-                **quiet,
-            )
-        else:
-            _answers(address)
-            ray.init(address=address, **quiet)
-    except Problem:
-        raise
-    except Exception as error:
-        remedy = (
-            "is it running (`ray status`), and do RAY_AUTH_MODE and the token match?" if address else "see `w2s doctor`"
-        )
-        raise BadEnvironment(
-            f"Ray at {address or 'this machine'}", f"could not be reached or started: {_first(error)}", remedy
-        ) from None
-
-
-def disconnect() -> None:
-    """Leave the cluster; one of our own ends with us."""
-    import ray
-
-    ray.shutdown()
-    local_session.end()
-
-
-def _answers(address: str) -> None:
-    """A quick knock before Ray's own long wait: `ray.init` on a dead address takes minutes to say so."""
-    import socket
-
-    if address.startswith("ray://"):
-        raise BadInput(
-            "--ray-address", f"'{address}' is a Ray Client address", "give the head's own, HOST:PORT (6379 by default)"
-        )
-    host, _, port = address.rpartition(":")
-    if address == "auto" or not port.isdigit():
-        return
-    try:
-        with socket.create_connection((host.strip("[]"), int(port)), timeout=5):
-            pass
-    except OSError as error:
-        raise BadEnvironment(
-            f"Ray at {address}", f"does not answer: {error.strerror or error}", "check the address and `ray status`"
-        ) from None
-
-
-def _first(error: BaseException) -> str:
-    return str(error).strip().split("\n")[0]
 
 
 @dataclass
 class _Slot:
+    """One actor of ours: a solo worker, idle or at a job, or the keeper of a running gang."""
+
     actor: Any
     shape: Resources
+    warm: Any  # the reference that is ready once the actor has been placed and has loaded; of a gang, once it has its place
     jobs_done: int = 0
     job: Job | None = None
     result: Any = None  # the reference of the running job
     told: Any = None  # the reference of the pending events() call
-    warm: Any = None  # the reference that is ready once the actor has been placed and has loaded
     since: float = field(default_factory=time.monotonic)  # of the job, or of idleness
     said_waiting: bool = False
     asked_to_stop: bool = False  # such a worker stops whatever it is given, so it is not used again
+    nodes: frozenset[str] = frozenset()  # where a gang's ranks are
+    folder: Path | None = None  # Ray Train's storage of a gang: thrown away
+
+    @property
+    def is_gang(self) -> bool:
+        return self.shape.ranks > 0
+
+    @property
+    def cpus(self) -> float:
+        return self.shape.cpus * max(1, self.shape.ranks)
+
+    @property
+    def gpus(self) -> float:
+        return self.shape.gpus * max(1, self.shape.ranks)
 
 
 @dataclass
 class RayPool:
-    """Solo jobs on the Ray cluster this process is connected to (see `connect`).
+    """Jobs on the Ray cluster this process is connected to (see `connect`).
 
-    `preload` names modules that each actor imports once. The store must be reachable by every node under the same URL.
+    `preload` names modules that each solo actor imports once. The store must be reachable by every node under the same URL.
     """
 
     store_url: str
     preload: Sequence[str] = ()
     _slots: list[_Slot] = field(default_factory=list)
+    _nodes: list[Node] = field(default_factory=list)
+    _looked: float = 0.0
+    _notice: str = ""
+    _had_gangs: bool = False
 
     def __post_init__(self) -> None:
         import ray
 
-        self._ray = ray
-        self._total: dict[str, float] = ray.cluster_resources()  # type: ignore[no-untyped-call]
-        self._largest = _largest_node(ray)
+        from cluster import ray_state
+
+        self._ray, self._state = ray, ray_state
+        self._home = ray.get_runtime_context().get_node_id()
+        self._nodes, self._looked = ray_state.nodes(), time.monotonic()
 
     def shape(self, job: Job) -> Resources:
         """What the job reserves on this cluster: no GPU where there is none and the job can do without."""
         wanted = job.resources
-        gpus = 0.0 if self._total.get("GPU", 0) == 0 and wanted.gpu_optional else wanted.gpus
-        return Resources(wanted.cpus, gpus, wanted.gpu_optional)
+        gpus = 0.0 if not any(node.gpus for node in self._nodes) and wanted.gpu_optional else wanted.gpus
+        return dataclasses.replace(wanted, gpus=gpus)
 
     def check(self, job: Job) -> None:
-        shape = self.shape(job)
-        for noun, asked, there in (("CPUs", shape.cpus, self._largest[0]), ("GPUs", shape.gpus, self._largest[1])):
-            if asked > there:
-                raise BadEnvironment(
-                    job.name,
-                    f"asks for {asked:g} {noun}, and the largest node has {there:g}",
-                    "lower it under machines, or use larger nodes",
-                )
+        refuse = refuse_gang if job.resources.ranks else refuse_solo
+        refuse(job.name, self.shape(job), self._nodes)
 
     def has_room(self, job: Job) -> bool:
-        return self._idle(self.shape(job)) is not None or self._fits_beside(self.shape(job))
+        shape = self.shape(job)
+        if shape.ranks:
+            return self._fits_beside(shape, [slot for slot in self._slots if slot.is_gang])
+        if len(self._nodes) > 1 and any(slot.is_gang and not self._is_placed(slot) for slot in self._slots):
+            return False  # what is free in total may be what the gang's node lacks
+        return self._fits_beside(shape, [slot for slot in self._slots if slot.job is not None])
 
     def start(self, job: Job, lease: LeaseRef | None) -> None:
         shape = self.shape(job)
+        if shape.ranks:
+            self._start_gang(job, shape, lease)
+            return
         slot = self._idle(shape) or self._new(shape)
         slot.job, slot.since, slot.said_waiting = job, time.monotonic(), False
         slot.result = slot.actor.run.remote(job, self.store_url, lease, "cuda" if shape.gpus > 0 else "cpu")
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
         busy = [slot for slot in self._slots if slot.job is not None]
+        self._look()
         self._give_back_idle(unplaced=any(not self._is_placed(slot) for slot in busy))
         if not busy:
             time.sleep(timeout_s)
@@ -170,6 +135,9 @@ class RayPool:
             self._listen(slot, emit, last=slot.result in finished)
             self._say_if_waiting(slot, emit)
         return [self._collect(slot) for slot in busy if slot.result in finished]
+
+    def notice(self) -> str:
+        return self._notice
 
     def stop(self) -> None:
         for slot in self._slots:
@@ -190,6 +158,25 @@ class RayPool:
     def kill(self) -> None:
         for slot in list(self._slots):
             self._drop(slot)
+        deadline = time.monotonic() + SWEEP_S
+        while self._had_gangs and self._state.controllers_alive() and time.monotonic() < deadline:
+            time.sleep(0.1)
+        self._state.remove_orphaned_groups()
+
+    def _look(self) -> None:
+        """Every few seconds: nodes that came or went, nodes that will be taken away, and what dead gangs left behind."""
+        if time.monotonic() - self._looked < LOOK_S:
+            return
+        self._nodes, self._looked = self._state.nodes(), time.monotonic()
+        self._state.remove_orphaned_groups()
+        going = self._state.draining()
+        if going and not self._notice:
+            ours = {self._home}.union(*(self._nodes_of(slot) for slot in self._slots if slot.job is not None))
+            if going & ours:
+                self._notice = "a node that runs our work is about to be taken away"
+
+    def _nodes_of(self, slot: _Slot) -> frozenset[str]:
+        return slot.nodes if slot.is_gang else frozenset({self._state.node_of(slot.actor)})
 
     def _give_back_idle(self, *, unplaced: bool) -> None:
         """Idle workers stay warm for a while, unless one of ours has found no place: then they hold what it lacks.
@@ -205,20 +192,22 @@ class RayPool:
     def _idle(self, shape: Resources) -> _Slot | None:
         return next((slot for slot in self._slots if slot.job is None and slot.shape == shape), None)
 
-    def _fits_beside(self, shape: Resources) -> bool:
-        """Whether a new actor fits, idle actors of other shapes making room."""
-        busy = [slot.shape for slot in self._slots if slot.job is not None]
-        cpus = self._total.get("CPU", 0) - sum(other.cpus for other in busy)
-        gpus = self._total.get("GPU", 0) - sum(other.gpus for other in busy)
-        return shape.cpus <= cpus + 1e-9 and shape.gpus <= gpus + 1e-9
+    def _fits_beside(self, shape: Resources, others: Sequence[_Slot]) -> bool:
+        """Whether the cluster's total holds a job beside some of our slots."""
+        count = max(1, shape.ranks)
+        cpus = sum(node.cpus for node in self._nodes) - sum(other.cpus for other in others)
+        gpus = sum(node.gpus for node in self._nodes) - sum(other.gpus for other in others)
+        return shape.cpus * count <= cpus + EXACT and shape.gpus * count <= gpus + EXACT
 
-    def _new(self, shape: Resources) -> _Slot:
+    def _make_room(self, shape: Resources) -> None:
+        """Drop idle workers until the shape fits beside what is left, or none is idle."""
         for slot in [slot for slot in self._slots if slot.job is None]:
-            free_cpus = self._total.get("CPU", 0) - sum(other.shape.cpus for other in self._slots)
-            free_gpus = self._total.get("GPU", 0) - sum(other.shape.gpus for other in self._slots)
-            if shape.cpus <= free_cpus + 1e-9 and shape.gpus <= free_gpus + 1e-9:
+            if self._fits_beside(shape, self._slots):
                 break
             self._drop(slot)
+
+    def _new(self, shape: Resources) -> _Slot:
+        self._make_room(shape)
         remote = self._ray.remote(SoloWorker)
         # two threads: one works, the other answers events() and stop()
         actor = remote.options(num_cpus=shape.cpus, num_gpus=shape.gpus, max_concurrency=3).remote(
@@ -228,10 +217,30 @@ class RayPool:
         self._slots.append(slot)
         return slot
 
+    def _start_gang(self, job: Job, shape: Resources, lease: LeaseRef | None) -> None:
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        from cluster.gang_keeper import ENVIRONMENT, THREADS, GangKeeper
+
+        self._had_gangs = True
+        self._make_room(shape)
+        remote = self._ray.remote(GangKeeper)
+        # on the driver's own node: a gang may lose any node but that one, and goes on
+        keeper = remote.options(
+            num_cpus=0, max_concurrency=THREADS, runtime_env={"env_vars": ENVIRONMENT},
+            scheduling_strategy=NodeAffinitySchedulingStrategy(self._home, soft=False),
+        ).remote()  # fmt: skip
+        slot = _Slot(keeper, shape, warm=keeper.warm.remote(), job=job, folder=_throw_away())  # type: ignore[attr-defined]
+        spread = strategy(shape, self._nodes)
+        slot.result = keeper.run.remote(job, self.store_url, lease, shape, spread, str(slot.folder))  # type: ignore[attr-defined]
+        self._slots.append(slot)
+
     def _drop(self, slot: _Slot) -> None:
         self._slots.remove(slot)
         with contextlib.suppress(Exception):  # already dead
             self._ray.kill(slot.actor)
+        if slot.folder is not None:
+            shutil.rmtree(slot.folder, ignore_errors=True)
 
     def _is_placed(self, slot: _Slot) -> bool:
         return bool(self._ray.wait([slot.warm], timeout=0)[0])
@@ -241,8 +250,8 @@ class RayPool:
         if slot.said_waiting or slot.job is None or time.monotonic() - slot.since < WAITING_S or self._is_placed(slot):
             return
         slot.said_waiting = True
-        asked = f"{slot.shape.cpus:g} CPUs" + (f" and {slot.shape.gpus:g} GPUs" if slot.shape.gpus else "")
-        emit(Event("waiting", slot.job.key, {"for": f"{asked} to be free on the cluster"}))
+        times = f"{slot.shape.ranks} x " if slot.is_gang else ""
+        emit(Event("waiting", slot.job.key, {"for": f"{times}{each_of(slot.shape)} to be free on the cluster"}))
 
     def _listen(self, slot: _Slot, emit: Listener, *, last: bool) -> None:
         """Pass on an actor's events without ever waiting on a slow one, except when it has just finished."""
@@ -251,14 +260,17 @@ class RayPool:
         ready, _ = self._ray.wait([slot.told], timeout=5.0 if last else 0)
         if not ready:
             return
-        with contextlib.suppress(self._ray.exceptions.RayError):  # a dead actor tells nothing; its result says it died
-            for event in self._ray.get(slot.told):
-                emit(event)
+        self._pass_on(slot, slot.told, emit)
         slot.told = None
         if last:
-            with contextlib.suppress(self._ray.exceptions.RayError):
-                for event in self._ray.get(slot.actor.events.remote(), timeout=5.0):
-                    emit(event)
+            self._pass_on(slot, slot.actor.events.remote(), emit)
+
+    def _pass_on(self, slot: _Slot, told: Any, emit: Listener) -> None:
+        with contextlib.suppress(self._ray.exceptions.RayError):  # a dead actor tells nothing; its result says it died
+            for event in self._ray.get(told, timeout=5.0):
+                if "ranks" in event.data:
+                    slot.nodes = frozenset(rank["node"] for rank in event.data["ranks"])
+                emit(event)
 
     def _collect(self, slot: _Slot) -> Ended:
         job = slot.job
@@ -273,15 +285,20 @@ class RayPool:
                 self._drop(idle)  # what killed one may have killed them too, and a dead one costs its next job a try
             if slot.asked_to_stop:
                 return Ended(job.key, "stopped", error=Interrupted(job.name, "stopped before it had begun").record())
+            who = "its gang's keeper" if slot.is_gang else "its worker"
             problem = StageFailed(
-                job.name, f"its worker died: {_first(error)}", "often out of memory; the log has its last words"
+                job.name, f"{who} died: {first_line(error)}", "often out of memory; the log has its last words"
             )
             return Ended(job.key, "failed", error=problem.record(), died=True)
-        if slot.asked_to_stop or slot.jobs_done >= MAX_JOBS_PER_ACTOR:
+        if slot.is_gang or slot.asked_to_stop or slot.jobs_done >= MAX_JOBS_PER_ACTOR:
             self._drop(slot)
         return ended
 
 
-def _largest_node(ray: Any) -> tuple[float, float]:
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    return max((n.get("CPU", 0.0) for n in nodes), default=0.0), max((n.get("GPU", 0.0) for n in nodes), default=0.0)
+def _throw_away() -> Path:
+    """A fresh folder in Ray's session, which is swept even when we are killed."""
+    from ray._private import worker
+
+    node: Any = worker._global_node
+    session = Path(node.get_session_dir_path())
+    return Path(tempfile.mkdtemp(prefix="w2s-gang-", dir=session if os.access(session, os.W_OK) else None))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from cluster.errors import (
     EXIT_OK,
     EXIT_STAGE,
     Problem,
+    StageFailed,
     TakenOver,
     from_record,
 )
@@ -70,7 +72,9 @@ class Scheduler:
     def __init__(self, store: Store, pool: Pool, leases: Leases, emit: Listener) -> None:
         self._store, self._pool, self._leases, self._emit = store, pool, leases, emit
         self._held: dict[str, Lease] = {}
-        self._attempts: dict[str, int] = {}
+        self._attempts: dict[str, int] = {}  # in a row without getting further
+        self._begun_at: dict[str, float] = {}  # the step at which the running attempt went on
+        self._furthest: dict[str, float] = {}  # and the highest such step of earlier attempts
         self._looked: dict[str, float] = {}
         self._stopping = False
 
@@ -92,8 +96,9 @@ class Scheduler:
             while any(state in ("waiting", "running", "elsewhere") for state in states.values()):
                 if self._stopping and not summary.count("running"):
                     break
+                self._heed_notice()
                 self._start_ready(jobs, summary, heights)
-                for ended in self._pool.poll(POLL_S, self._emit):
+                for ended in self._pool.poll(POLL_S, self._hear):
                     self._settle(jobs[ended.key], ended, summary)
                 self._skip_descendants(jobs, summary)
         except KeyboardInterrupt:  # asked twice: leave at once
@@ -107,6 +112,18 @@ class Scheduler:
                 lease.release()
         summary.interrupted = self._stopping and any(s in ("waiting", "elsewhere", "stopped") for s in states.values())
         return summary
+
+    def _heed_notice(self) -> None:
+        why = "" if self._stopping else self._pool.notice()
+        if why:
+            self._emit(Event("note", data={"text": f"stopping: {why}"}))
+            self.stop()
+
+    def _hear(self, event: Event) -> None:
+        """Pass an event on; the first step an attempt tells is where the last one had saved."""
+        if event.kind == "progress" and event.data.get("unit") == "step":
+            self._begun_at.setdefault(event.key, float(event.data["done"]))
+        self._emit(event)
 
     def _refuse_if_impossible(self, job: Job, summary: Summary) -> None:
         try:
@@ -146,6 +163,7 @@ class Scheduler:
             return
         self._held[job.key] = lease
         self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
+        self._begun_at.pop(job.key, None)
         summary.states[job.key] = "running"
         self._pool.start(job, LeaseRef(lease.number, lease.owner_id))
         if self._stopping:  # asked between our look and our start
@@ -157,6 +175,8 @@ class Scheduler:
 
     def _settle(self, job: Job, ended: Ended, summary: Summary) -> None:
         self._held.pop(job.key).release()
+        if ended.status == "stopped" and not self._stopping:
+            ended = _unasked(job, ended)
         if ended.status == "done":
             summary.states[job.key] = "done"
             self._emit(Event("done", job.key, {"seconds": ended.seconds, "metrics": ended.metrics}))
@@ -174,6 +194,14 @@ class Scheduler:
             self._fail(job, ended, summary)
 
     def _worth_another_try(self, job: Job, ended: Ended) -> bool:
+        """Whether the job may be tried again.
+
+        A worker that died after its checkpoint had got further than ever spends no retry: on machines that fail every
+        few hours a long job would never end. A checkpoint cannot pass the last step, so this ends too.
+        """
+        begun_at = self._begun_at.get(job.key)
+        if ended.died and begun_at is not None and begun_at > self._furthest.setdefault(job.key, begun_at):
+            self._furthest[job.key], self._attempts[job.key] = begun_at, 1
         transient = ended.died or from_record(ended.error).exit_code == EXIT_STAGE
         return transient and self._attempts[job.key] <= job.retries and not self._stopping
 
@@ -196,6 +224,13 @@ class Scheduler:
                     states[key] = "skipped"
                     self._emit(Event("skipped", key, {"needs": jobs[blocked[0]].name}))
                     changed = True
+
+
+def _unasked(job: Job, ended: Ended) -> Ended:
+    """A job that stopped though nobody asked it to: a failure, or its descendants would wait for it for ever."""
+    what = f"stopped though nobody asked it to: {ended.error.get('what', '')}"
+    problem = StageFailed(job.name, what, "the same command goes on from the last checkpoint")
+    return dataclasses.replace(ended, status="failed", error=problem.record())
 
 
 def _heights(jobs: Mapping[str, Job], states: Mapping[str, State]) -> dict[str, int]:

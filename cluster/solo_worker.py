@@ -43,7 +43,7 @@ class SoloWorker:
             self._events.append,
             stop=lambda: self._stop,
             device=device,
-            capture=_capture_descriptors,
+            capture=capture_descriptors,
         )
 
     def events(self) -> list[Event]:
@@ -56,7 +56,7 @@ class SoloWorker:
 
 
 @contextlib.contextmanager
-def _capture_descriptors(log: TextIO) -> Iterator[None]:
+def capture_descriptors(log: TextIO) -> Iterator[None]:
     """Everything the process prints goes to the job's log, from C libraries too: the actor runs one job at a time."""
     sys.stdout.flush()
     sys.stderr.flush()

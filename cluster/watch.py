@@ -1,9 +1,10 @@
-"""How a running job is watched: curves into TensorBoard event files and to whoever listens, on rank 0."""
+"""How a running job is watched: curves into TensorBoard event files and to whoever listens, on rank 0; signs of life on all."""
 
 from __future__ import annotations
 
 import re
 import time
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -17,16 +18,20 @@ class FileWatch:
     """Writes scalars under `root/<slug of name>-<key[:8]>` and passes every happening on.
 
     A resumed job writes into the same folder; points beyond the step it resumes from are hidden by TensorBoard (purge).
+    `alive` is called at every report, however often.
     """
 
-    def __init__(self, key: str, name: str, root: Path, emit: Listener) -> None:
-        self._key, self._emit = key, emit
+    def __init__(
+        self, key: str, name: str, root: Path, emit: Listener, alive: Callable[[], None] = lambda: None
+    ) -> None:
+        self._key, self._emit, self._alive = key, emit, alive
         self._folder = root / f"{slug(name)}-{key[:8]}"
         self._writer: Any = None
         self._told = 0.0
 
     def scalar(self, name: str, value: float, step: int) -> None:
         """One point of a curve."""
+        self._alive()
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # imports TensorBoard: a second, so only when needed
 
@@ -36,6 +41,7 @@ class FileWatch:
 
     def progress(self, done: float, total: float, unit: str = "step") -> None:
         """How far the job is; told at most four times a second, the end always."""
+        self._alive()
         now = time.monotonic()
         if now - self._told >= PROGRESS_EVERY_S or done >= total:
             self._told = now
@@ -43,6 +49,7 @@ class FileWatch:
 
     def note(self, text: str) -> None:
         """One line for the user, also in the job's log."""
+        self._alive()
         print(text, flush=True)  # noqa: T201 - stdout is the job's log here
         self._emit(Event("note", self._key, {"text": text}))
 
@@ -54,6 +61,26 @@ class FileWatch:
     ) -> None:
         if self._writer is not None:
             self._writer.close()
+
+
+class QuietWatch:
+    """What every rank but the first holds: it shows that the rank is alive, and notes stay in the rank's own log."""
+
+    def __init__(self, alive: Callable[[], None]) -> None:
+        self._alive = alive
+
+    def scalar(self, name: str, value: float, step: int) -> None:
+        """Rank 0 tells it."""
+        self._alive()
+
+    def progress(self, done: float, total: float, unit: str = "step") -> None:
+        """Rank 0 tells it."""
+        self._alive()
+
+    def note(self, text: str) -> None:
+        """A line in this rank's log."""
+        self._alive()
+        print(text, flush=True)  # noqa: T201 - stdout is the rank's log here
 
 
 def slug(text: str) -> str:

@@ -1,6 +1,7 @@
-"""The worker side of a solo job: run the target in the job's scratch, log apart, write the receipt, commit.
+"""The worker side of a job: run the target in the job's scratch, log apart, write the receipt, commit.
 
-The same function serves the pool in this process and the actors of a Ray cluster.
+`execute` is a whole solo job; the pool in this process and the actors of a Ray cluster both call it. A gang's ranks
+(gang.py) are made of the same parts.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
@@ -28,6 +29,10 @@ from cluster.store import Store
 from cluster.watch import FileWatch
 
 TAIL_LINES = 12
+
+
+Capture = Callable[[TextIO], contextlib.AbstractContextManager[None]]
+"""Sends what a process prints into a log for as long as it is entered."""
 
 
 @dataclass(frozen=True)
@@ -59,22 +64,53 @@ def execute(
     *,
     stop: Callable[[], bool] = lambda: False,
     device: str = "cpu",
-    capture: Callable[[TextIO], contextlib.AbstractContextManager[None]] | None = None,
+    capture: Capture | None = None,
 ) -> Ended:
-    """Do one job and commit its result. Never raises: every end is an `Ended`."""
+    """Do one job in this process and commit its result. Never raises: every end is an `Ended`."""
+    started = time.time()
+
+    def work(store: Store, log: TextIO) -> Ended:
+        emit(Event("started", job.key, {"host": socket.gethostname(), "pid": os.getpid(), "device": device}))
+        scratch = store.scratch(job.key, lease.owner if lease else "")
+        with FileWatch(job.key, job.name, store.tensorboard, emit) as watch:
+            context = Context(
+                key=job.key, name=job.name, science=job.science, machines=job.machines, inputs=inputs(job, store),
+                out=scratch.out, work=scratch.work, watch=watch, device=device, threads=use_threads(job), stop=stop,
+                still_mine=guard(store.url, job.key, lease),
+            )  # fmt: skip
+            metrics = dict(load_target(job.target)(context))
+        return publish(job, store, lease, metrics, started, {"device": device, "pid": os.getpid()})
+
+    return guarded(job, store_url, work, stop=stop, capture=capture)
+
+
+def guarded(
+    job: Job,
+    store_url: str,
+    work: Callable[[Store, TextIO], Ended],
+    *,
+    rank: int = 0,
+    stop: Callable[[], bool] = lambda: False,
+    capture: Capture | None = None,
+    on_error: Callable[[BaseException], None] = lambda error: None,
+) -> Ended:
+    """Run `work(store, log)` with its output in the log of the job (of the rank); whatever it raises becomes an `Ended`.
+
+    `on_error` sees what was raised first.
+    """
     started = time.time()
     try:
         store = Store.open(store_url)
-        log_path = store.log_path(job.key)
-        with open(log_path, "a", encoding="utf-8", buffering=1) as log, (capture or _to_log)(log):
+        with open(log_path(store, job.key, rank), "a", encoding="utf-8", buffering=1) as log, (capture or _to_log)(log):
             stamp = time.strftime("%Y-%m-%d %H:%M:%S")
             print(f"--- {job.name} [{job.key[:12]}] {stamp} on {socket.gethostname()} pid {os.getpid()}", file=log)
             try:
-                return _attempt(job, store, lease, emit, stop, device, started)
-            except BaseException:
+                return work(store, log)
+            except BaseException as error:
                 # on a full disk the log is full too, and the first error is the one to tell
                 with contextlib.suppress(OSError):
                     traceback.print_exc(file=log)
+                on_error(error)
                 raise
     except Interrupted as saved:
         return Ended(job.key, "stopped", error=saved.record(), seconds=time.time() - started)
@@ -83,44 +119,43 @@ def execute(
             asked = Interrupted(job.name, "left at once", "the same command goes on from the last checkpoint")
             return Ended(job.key, "stopped", error=asked.record(), seconds=time.time() - started)
         problem = as_problem(error, job.name)
-        return Ended(
-            job.key, "failed", error=problem.record(), seconds=time.time() - started, tail=_tail(store_url, job.key)
-        )
+        last = tail(store_url, job.key, rank)
+        return Ended(job.key, "failed", error=problem.record(), seconds=time.time() - started, tail=last)
 
 
-def _attempt(
+def publish(
     job: Job,
     store: Store,
     lease: LeaseRef | None,
-    emit: Listener,
-    stop: Callable[[], bool],
-    device: str,
+    metrics: dict[str, Any],
     started: float,
+    facts: Mapping[str, Any],
 ) -> Ended:
-    emit(Event("started", job.key, {"host": socket.gethostname(), "pid": os.getpid(), "device": device}))
-    owner = lease.owner if lease else ""
-    scratch = store.scratch(job.key, owner)
-    inputs = {key: store.path(key) for key in job.needs}
-    threads = max(1, int(job.resources.cpus))
-    set_threads(threads)
-    with FileWatch(job.key, job.name, store.tensorboard, emit) as watch:
-        context = Context(
-            key=job.key, name=job.name, science=job.science, machines=job.machines, inputs=inputs, out=scratch.out,
-            work=scratch.work, watch=watch, device=device, threads=threads, stop=stop,
-            still_mine=_guard(store.url, job.key, lease),
-        )  # fmt: skip
-        metrics = dict(load_target(job.target)(context))
-    context.still_mine()
+    """Write the receipt and commit what is in `out`. `facts` join the receipt's hardware.
+
+    Raises TakenOver when the lease is lost, and what `Store.commit` raises.
+    """
+    guard(store.url, job.key, lease)()
     seconds = time.time() - started
     receipt = Receipt(
         key=job.key, kind=job.kind, name=job.name, science=job.science, machines=job.machines,
         inputs={key: store.receipt(key).name for key in job.needs}, metrics=metrics, started=started, seconds=seconds,
         versions=versions(job.target.partition(".")[0]),
-        hardware={**hardware(), "device": device, "threads": threads, "pid": os.getpid()},
+        hardware={**hardware(), "threads": _threads(job), **facts},
         git=git_state(_code_folder(job.target)),
     )  # fmt: skip
-    store.commit(job.key, receipt, owner)
+    store.commit(job.key, receipt, lease.owner if lease else "")
     return Ended(job.key, "done", metrics=metrics, seconds=seconds)
+
+
+def inputs(job: Job, store: Store) -> dict[str, Path]:
+    """The folders of what a job needs."""
+    return {key: store.path(key) for key in job.needs}
+
+
+def log_path(store: Store, key: str, rank: int = 0) -> Path:
+    """Where a rank's log is: the job's own for rank 0, `<key>.rank<n>.log` beside it for the others."""
+    return store.log_path(key) if rank == 0 else store.log_path(key).with_suffix(f".rank{rank}.log")
 
 
 def load_target(target: str) -> Target:
@@ -128,6 +163,16 @@ def load_target(target: str) -> Target:
     module, _, name = target.partition(":")
     function: Target = getattr(importlib.import_module(module), name)
     return function
+
+
+def use_threads(job: Job) -> int:
+    """Set this process to as many compute threads as the job (each of its ranks) reserved; returns how many."""
+    set_threads(_threads(job))
+    return _threads(job)
+
+
+def _threads(job: Job) -> int:
+    return max(1, int(job.resources.cpus))
 
 
 def set_threads(count: int) -> None:
@@ -159,18 +204,18 @@ def _errno(error: BaseException) -> int | None:
     return int(found[1]) if found else None
 
 
-def _guard(url: str, key: str, lease: LeaseRef | None) -> Callable[[], None]:
+def guard(url: str, key: str, lease: LeaseRef | None) -> Callable[[], None]:
+    """A function that raises TakenOver once the lease is no longer ours."""
     if lease is None:
         return lambda: None
     return lambda: still_held(url, key, lease.number, lease.owner)
 
 
-def _tail(store_url: str, key: str) -> tuple[str, ...]:
+def tail(store_url: str, key: str, rank: int = 0) -> tuple[str, ...]:
+    """The last lines of a log; none if it cannot be read."""
     with contextlib.suppress(Exception):
-        lines = (
-            Store.open(store_url, create=False).log_path(key).read_text(encoding="utf-8", errors="replace").splitlines()
-        )
-        return tuple(lines[-TAIL_LINES:])
+        log = log_path(Store.open(store_url, create=False), key, rank)
+        return tuple(log.read_text(encoding="utf-8", errors="replace").splitlines()[-TAIL_LINES:])
     return ()
 
 

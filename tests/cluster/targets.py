@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import dataclasses
+import json
 import os
 import signal
 import time
 from pathlib import Path
 from typing import Any
 
-from cluster.errors import BadInput, Interrupted
+from cluster.errors import BadInput, Interrupted, StageFailed
 from cluster.job import Context, Job, Resources
 from cluster.key import content_key
 
@@ -20,6 +22,15 @@ def job(name: str, *needs: Job, work: str = "write", retries: int = 0, cpus: flo
         key=content_key(science), kind="Test", name=name, needs=tuple(need.key for need in needs),
         target=f"tests.cluster.targets:{work}", science=science, machines=machines, resources=Resources(cpus=cpus), retries=retries,
     )  # fmt: skip
+
+
+def gang(
+    name: str, ranks: int, *needs: Job, work: str = "all_reduce", retries: int = 0, cpus: float = 1,
+    nodes: int | None = None, hang_s: float = 60.0, **machines: Any,
+) -> Job:  # fmt: skip
+    """A job on `ranks` processes."""
+    alone = job(name, *needs, work=work, retries=retries, **machines)
+    return dataclasses.replace(alone, resources=Resources(cpus=cpus, ranks=ranks, nodes=nodes, hang_s=hang_s))
 
 
 def graph(*jobs: Job) -> dict[str, Job]:
@@ -98,3 +109,55 @@ def pause(context: Context) -> dict[str, Any]:
     breakpoint()
     (context.out / "text").write_text(str(answer))
     return {}
+
+
+def all_reduce(context: Context) -> dict[str, Any]:
+    """Adds up ranks with the others, `steps` times, saving each step in `work`; stops where all agree to.
+
+    machines: steps, seconds (a step), fail_at / odd_at / sleep_at: {rank: step} of mishaps, `once`: only before the first
+    save. The result does not depend on how often the work was broken off.
+    """
+    import torch
+    import torch.distributed as dist
+
+    alone = not dist.is_initialized()
+    print(f"rank {context.rank} of {context.ranks} works")
+    saved = context.work / "progress.json"
+    step, total = json.loads(saved.read_text()) if saved.exists() else (0, 0)
+    fresh = step == 0
+    steps = context.machines.get("steps", 10)
+    while step < steps:
+        _mishaps(context, step, fresh)
+        mine = torch.tensor([step * (context.rank + 1), int(context.stop())])
+        if not alone:
+            dist.all_reduce(mine)
+        if mine[1] > 0:
+            raise Interrupted(context.name, f"stopped at {step}")
+        step, total = step + 1, total + int(mine[0])
+        if context.rank == 0:
+            context.still_mine()
+            draft = saved.with_suffix(".draft")
+            draft.write_text(json.dumps([step, total]))
+            draft.rename(saved)
+            context.watch.scalar("train/loss", 1.0 / step, step)
+        context.watch.progress(step, steps)
+        time.sleep(context.machines.get("seconds", 0))
+    (context.out / f"rank{context.rank}").write_text(str(total))
+    return {"total": total, "steps": step, "device": context.device, "threads": context.threads}
+
+
+def _mishaps(context: Context, step: int, fresh: bool) -> None:
+    if not fresh and context.machines.get("once"):
+        return
+    at = {
+        name: context.machines.get(name, {}).get(str(context.rank))
+        for name in ("fail_at", "odd_at", "sleep_at", "die_at")
+    }
+    if at["fail_at"] == step:
+        raise StageFailed(context.name, "the disk of this rank is on fire", "put it out")
+    if at["odd_at"] == step:
+        raise BadInput("the data", "are odd", "mend them")
+    if at["sleep_at"] == step:
+        time.sleep(10**6)
+    if at["die_at"] == step:
+        os.kill(os.getpid(), signal.SIGKILL)

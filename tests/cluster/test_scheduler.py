@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import subprocess
 import sys
 import threading
@@ -10,13 +11,13 @@ from pathlib import Path
 
 import pytest
 
-from cluster.errors import TakenOver, from_record
-from cluster.events import Event
+from cluster.errors import Interrupted, StageFailed, TakenOver, from_record
+from cluster.events import Event, Listener
 from cluster.job import Job
 from cluster.pool import InlinePool
 from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
-from cluster.worker import LeaseRef, execute
+from cluster.worker import Ended, LeaseRef, execute
 from tests.cluster.targets import built, graph, job
 from tests.conftest import ROOT
 
@@ -245,3 +246,63 @@ def test_leases_outlive_the_last_save(store_url: str) -> None:
         Scheduler(store, Breaks(store_url), leases, lambda event: None).run(graph(a), [a.key])
     assert told == ["held"]
     assert not store.leases().held(a.key)
+
+
+class Scripted(InlinePool):
+    """A pool whose jobs run only on paper: each attempt goes on at a step, and ends as the script says."""
+
+    def __init__(self, url: str, *attempts: tuple[float, Ended]) -> None:
+        super().__init__(url)
+        self.attempts = list(attempts)
+        self.started = 0
+
+    def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
+        if not self._queue:
+            return []
+        job, _ = self._queue.popleft()
+        step, ended = self.attempts[min(self.started, len(self.attempts) - 1)]
+        self.started += 1
+        emit(Event("progress", job.key, {"done": step, "total": 100, "unit": "step"}))
+        return [dataclasses.replace(ended, key=job.key)]
+
+
+DIED = Ended("", "failed", error=StageFailed("", "died").record(), died=True)
+FAILED = Ended("", "failed", error=StageFailed("", "NaN").record())
+STOPPED = Ended("", "stopped", error=Interrupted("", "stopped at 3").record())
+
+
+@pytest.mark.parametrize(
+    ("steps", "ended", "expected"),
+    [
+        ((0, 0, 0), DIED, 2),  # no further: one retry
+        ((0, 10, 20, 30, 30, 30), DIED, 5),  # further thrice, then the retry
+        ((20, 10, 15, 20), DIED, 2),  # going back and forth is not getting further
+        ((0, 10, 20, 30), FAILED, 2),  # what a job raises it will raise again
+        ((0, 10, 20, 30), STOPPED, 2),  # stopped, and nobody had asked
+    ],
+)
+def test_a_death_after_progress_spends_no_retry(
+    store_url: str, steps: tuple[float, ...], ended: Ended, expected: int
+) -> None:
+    a = job("a", retries=1)
+    b = job("b", a)
+    pool, store = Scripted(store_url, *((step, ended) for step in steps)), Store.open(store_url)
+    with store.leases() as leases:
+        summary = Scheduler(store, pool, leases, lambda event: None).run(graph(a, b), [b.key])
+    assert summary.states == {a.key: "failed", b.key: "skipped"}
+    assert pool.started == expected
+    assert summary.exit_code == 1
+
+
+def test_a_notice_from_the_pool_stops_the_run_as_a_signal_does(store_url: str) -> None:
+    class Leaving(InlinePool):
+        def notice(self) -> str:
+            return "the machine is to be taken away"
+
+    a = job("a")
+    store = Store.open(store_url)
+    events: list[Event] = []
+    with store.leases() as leases:
+        summary = Scheduler(store, Leaving(store_url), leases, events.append).run(graph(a), [a.key])
+    assert summary.exit_code == 75
+    assert [e.data["text"] for e in events if e.kind == "note"] == ["stopping: the machine is to be taken away"]

@@ -96,19 +96,19 @@ def _pool(store: Store, choices: Choices) -> Iterator[Pool]:
 
 @contextmanager
 def _signals(scheduler: Scheduler) -> Iterator[None]:
-    """Ctrl-C or SIGTERM once: save and leave. Twice: leave."""
+    """Ctrl-C or SIGTERM once: save and leave. Twice: leave. SIGUSR1 is a batch system's notice: save and leave, however often."""
     asked = 0
     out = sys.stderr  # an inline stage has its own while it runs, and the user must still hear us
 
     def handle(number: int, frame: object) -> None:
         nonlocal asked
-        asked += 1
+        asked += number != signal.SIGUSR1
         if asked > 1:
             raise KeyboardInterrupt
         print("stopping: running stages save where they are (again to leave at once)", file=out, flush=True)
         scheduler.stop()
 
-    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
     try:
         yield
     finally:
