@@ -11,7 +11,9 @@ from typing import Any, Literal
 
 from cluster.errors import BadInput
 
-BUCKET = 500_000_000  # elements reduced or gathered at once (DeepSpeed's own default)
+BUCKET = 500_000_000  # elements reduced or gathered at once, at most (DeepSpeed's own default)
+LIVE = 1_000_000_000  # elements of whole weights that ZeRO-3 may keep at once, at most (likewise)
+LIVE_SHARE = 4  # and at most one in so many of the model's, or a small model would be whole on every rank
 NEAREST = 3  # legal values offered in place of an illegal one
 
 
@@ -27,8 +29,12 @@ class Zero:
     nvme_path: str | None = None
 
 
-def deepspeed_config(zero: Zero, precision: str, clip: float | None, *, train: bool = True) -> dict[str, Any]:
-    """What DeepSpeed is told. Batches are cut by us, so it counts one micro-batch a step and never accumulates by itself.
+def deepspeed_config(
+    zero: Zero, precision: str, clip: float | None, *, parameters: int = LIVE_SHARE * LIVE, train: bool = True
+) -> dict[str, Any]:
+    """What DeepSpeed is told about a model of so many parameters: buckets need not be larger than it.
+
+    Batches are cut by us, so DeepSpeed counts one micro-batch a step and never accumulates by itself.
 
     `precision`: fp32, bf16 or fp16, as torch's autocast over float32 weights: the same arithmetic as on one device.
     `train` False leaves out the optimizer (sharded prediction).
@@ -43,25 +49,27 @@ def deepspeed_config(zero: Zero, precision: str, clip: float | None, *, train: b
         "zero_force_ds_cpu_optimizer": False,
         "steps_per_print": 10**9,
         "wall_clock_breakdown": False,
-        "zero_optimization": _zero_section(zero, train=train),
+        "zero_optimization": _zero_section(zero, parameters, train=train),
     }
     if precision != "fp32":
         config["torch_autocast"] = {"enabled": True, "dtype": {"bf16": "bfloat16", "fp16": "float16"}[precision]}
     return config
 
 
-def _zero_section(zero: Zero, *, train: bool) -> dict[str, Any]:
+def _zero_section(zero: Zero, parameters: int, *, train: bool) -> dict[str, Any]:
     section: dict[str, Any] = {"stage": zero.stage}
     if zero.stage == 0:
         return section
-    section |= {"reduce_bucket_size": BUCKET, "allgather_bucket_size": BUCKET, "contiguous_gradients": True}
+    bucket, live = min(BUCKET, parameters), min(LIVE, -(-parameters // LIVE_SHARE))
+    section |= {"reduce_bucket_size": bucket, "allgather_bucket_size": bucket, "contiguous_gradients": True}
     # overlapping needs streams; where there are none DeepSpeed ignores it
     section["overlap_comm"] = zero.stage >= 2
     if zero.stage == 3:
         section |= {
             "stage3_param_persistence_threshold": 100_000,
-            "stage3_prefetch_bucket_size": BUCKET // 10,
-            "stage3_max_live_parameters": 1_000_000_000,
+            "stage3_prefetch_bucket_size": bucket // 10,
+            "stage3_max_live_parameters": live,
+            "stage3_max_reuse_distance": live,
             "stage3_gather_16bit_weights_on_model_save": False,  # we gather and write models ourselves
         }
     if zero.offload != "none":

@@ -45,8 +45,10 @@ def job(recipe: Recipe, stage: Stage) -> Job:
 
 
 def _resources(recipe: Recipe, stage: Stage, machine: Machine) -> Resources:
-    """What a stage reserves. A model whose weights are sharded predicts as it trains; any other fits on one device."""
-    gang = machine.is_gang and (isinstance(stage, Train) or machine.zero == 3)
+    """What a stage reserves. A model whose weights may need a gang predicts in one; any other fits on one device."""
+    gang = machine.is_gang and (
+        isinstance(stage, Train) or machine.zero == 3 or (machine.zero == "auto" and machine.devices > 1)
+    )
     if not gang:
         return Resources(machine.cpus, machine.gpus)
     hang_s = 60 * recipe.machines.hang_minutes

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from cluster.errors import Problem
+from cluster.job import Receipt
+from cluster.sizes import Sizes
 from cluster.store import Store
 from w2s.learner import Learner, ModelRef
-from w2s.stages import Predict, Rows, Stage, Train
+from w2s.stages import Part, Predict, Rows, Stage, Train
 
 FLOPS_PER_CORE = 100e9  # what one CPU core reaches in fp32 training, in order of magnitude
 TOKENS_PER_TEXT = 32
@@ -21,11 +25,26 @@ LOAD_S = 2.0  # a model into memory, its tokenizer, and out again
 MOST_RECEIPTS = 400
 
 
+@dataclass(frozen=True)
+class Work:
+    """What a training or predicting stage amounts to, roughly. `device_hours` is None where no receipt tells a rate."""
+
+    rows: int
+    steps: int | None
+    tokens: float
+    flops: float
+    device_hours: float | None
+
+    def to_json(self) -> dict[str, float | None]:
+        return asdict(self)
+
+
 class Rates:
     """Rough seconds of stages, learned once from the store."""
 
     def __init__(self, store: Store, stages: Iterable[Stage]) -> None:
         self._seen: dict[tuple[str, ...], list[float]] = defaultdict(list)
+        self._speeds: dict[str, list[float]] = defaultdict(list)
         self._rows = 2000
         for i, key in enumerate(store.keys()):
             if i >= MOST_RECEIPTS:
@@ -35,6 +54,7 @@ class Rates:
             except Problem:  # a damaged result is for `verify` to tell; an estimate can do without
                 continue
             self._seen[_like(receipt.kind, receipt.science)].append(receipt.seconds)
+            self._learn_speed(receipt)
         known = [stage for stage in stages if isinstance(stage, Rows)]
         for stage in known:
             if store.has(stage.key):
@@ -53,12 +73,57 @@ class Rates:
             return self._by_size(stage.model.learner, passes=1)
         return None if isinstance(stage, Rows) else LIGHT_S
 
+    def work(self, stage: Stage, sizes: Sizes | None) -> Work | None:
+        """Rows, steps, tokens and FLOPs of a stage that runs a model of these sizes; None for any other stage.
+
+        Tokens are a guess at how long texts are, at most `max_tokens`; device-hours follow the tokens a second of receipts of the same
+        model, prediction's by its smaller number of FLOPs.
+        """
+        if not isinstance(stage, Train | Predict) or sizes is None:
+            return None
+        learner = stage.learner if isinstance(stage, Train) else stage.model.learner
+        length = min(TOKENS_PER_TEXT, learner.max_tokens)
+        rows = self._part_rows(stage.rows)
+        speeds = self._speeds.get(_model_of(learner.dump()))
+        if isinstance(stage, Predict):
+            tokens = float(rows * length)
+            flops = tokens * sizes.forward_flops(length)
+            steps = None
+        else:
+            tokens = rows * length * learner.epochs
+            flops = tokens * sizes.train_flops(length)
+            a_batch = learner.batch if learner.batch_tokens is None else max(1, learner.batch_tokens // length)
+            steps = math.ceil(learner.epochs * math.ceil(rows / a_batch))
+        hours = flops / sizes.train_flops(length) / statistics.median(speeds) / 3600 if speeds else None
+        return Work(rows, steps, tokens, flops, hours)
+
+    def _part_rows(self, part: Part) -> int:
+        if part.split is None or part.name == "test":
+            return part.rows.task.n_test or self._rows // 2
+        halves = {"val": part.split.val}
+        halves["weak"] = (1 - part.split.val) * part.split.weak
+        halves["strong"] = 1 - halves["val"] - halves["weak"]
+        return round(self._rows * halves[part.name])
+
+    def _learn_speed(self, receipt: Receipt) -> None:
+        """Tokens a second and device that a model was trained at."""
+        speed, learner = receipt.metrics.get("tokens_per_s"), receipt.science.get("learner")
+        if receipt.kind == "Train" and speed and isinstance(learner, dict):
+            self._speeds[_model_of(learner)].append(speed / max(1, receipt.machines.get("devices") or 1))
+
     def _by_size(self, learner: Learner, passes: float) -> float | None:
         parameters = _parameters(learner.model)
         if parameters is None:
             return None
         tokens = self._rows / 2 * min(TOKENS_PER_TEXT, learner.max_tokens) * passes
         return LOAD_S + 2 * parameters * tokens / FLOPS_PER_CORE
+
+
+def _model_of(learner: Mapping[str, Any]) -> str:
+    """What of a learner decides how fast a device trains it."""
+    return json.dumps(
+        [learner.get(name) for name in ("model", "trainable_layers", "lora", "precision")], sort_keys=True
+    )
 
 
 def _like(kind: str, science: Any) -> tuple[str, ...]:

@@ -20,7 +20,7 @@ FLOORS: list[tuple[str, int]] = [
     ("w2s.learner", 2), ("w2s.loss", 2), ("w2s.losses", 2), ("w2s.task", 2), ("w2s.tasks", 2), ("w2s.sift", 2), ("w2s.hub", 2),
     ("w2s.tables", 2), ("w2s.assets", 2), ("w2s.model_files", 2), ("w2s.pip_archive", 2), ("w2s.machines", 2),
     ("w2s.stages", 3), ("w2s.world", 4), ("w2s.method", 5), ("w2s.methods", 5), ("w2s.recipe", 6),
-    ("w2s.work", 4),
+    ("w2s.sizes", 4), ("w2s.fit", 4), ("w2s.work", 4),
     ("w2s.load", 7), ("w2s.bridge", 7), ("w2s.cost", 7), ("w2s.report", 8), ("w2s.commands", 9), ("w2s.cli", 10), ("w2s.__main__", 11),
 ]  # fmt: skip
 RAY_DOORS = {"cluster.ray_connect", "cluster.ray_pool", "cluster.ray_state", "cluster.gang", "cluster.gang_keeper"}

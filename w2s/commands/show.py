@@ -21,3 +21,11 @@ def console(*, err: bool = False) -> Console:
     found = Console(stderr=err, highlight=False, soft_wrap=True)
     # a pipe or a log has no width of its own: names should not be folded at 80 columns there
     return found if found.is_terminal else Console(stderr=err, highlight=False, soft_wrap=True, width=PIPE_WIDTH)
+
+
+def count(number: float) -> str:
+    """A count for people: `22.7 M`, `1.5 B`, `640`."""
+    for size, unit in ((1e12, " T"), (1e9, " B"), (1e6, " M"), (1e4, " k")):
+        if number >= size:
+            return f"{number / (1e3 if unit == ' k' else size):.1f}{unit}"
+    return f"{number:.0f}"

@@ -15,6 +15,7 @@ from w2s.learner import Learner
 from w2s.work import sharded
 from w2s.work.dataset import encode
 from w2s.work.evaluate import all_scores
+from w2s.work.fitted import fitted_to_predict
 from w2s.work.model import describe, restore
 from w2s.work.ranks import Ranks
 from w2s.work.table import read_part
@@ -26,6 +27,7 @@ def run(context: Context) -> dict[str, Any]:
     rows = read_part(context, context.science["rows"])
     folder = context.inputs[context.science["model"]["key"]] / "model"
     learner = Learner.model_validate(describe(folder)["meta"]["learner"])  # its limits hold for prediction as well
+    context = fitted_to_predict(context, learner, ranks)
     with sharded.loading(context.machines, learner, ranks, saved=True):
         model, tokenizer = restore(folder)
     scorer = sharded.make_scorer(context.machines, model, learner, ranks)

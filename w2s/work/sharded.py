@@ -19,11 +19,12 @@ from w2s.work.stepper import Plain, Stepper
 
 
 def settings(machines: Mapping[str, Any], ranks: Ranks) -> Settings | None:
-    """How the gang shards its model; None for one plain device (also where a debugger runs a gang's stage alone)."""
+    """How the gang shards its model; None for one plain device (also where a debugger runs a gang's stage alone).
+
+    `auto` has been decided before (`fitted`).
+    """
     stage, offload = machines.get("zero", "auto"), machines.get("offload", "none")
-    if not in_gang(ranks) or (ranks.count == 1 and stage in ("auto", 0) and offload == "none"):
-        return None
-    return Settings(2 if stage == "auto" else stage, offload, machines.get("nvme_path"))
+    return None if not in_gang(ranks) or stage == "auto" else Settings(stage, offload, machines.get("nvme_path"))
 
 
 def in_gang(ranks: Ranks) -> bool:

@@ -19,12 +19,13 @@ from cluster.job import Context
 from w2s.labels import LabelTable
 from w2s.learner import Learner
 from w2s.registry import module
-from w2s.work import card, checkpoint, sharded
+from w2s.work import card, checkpoint, out_of_memory, sharded
 from w2s.work.batches import Indices, deal, schedule
 from w2s.work.checkpoint import Below, Checkpoint
 from w2s.work.compiled import compile_if_asked
 from w2s.work.dataset import Batch, Dataset, encode
 from w2s.work.evaluate import evaluate
+from w2s.work.fitted import fitted
 from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
 from w2s.work.optim import rate_factor
 from w2s.work.ranks import Ranks
@@ -33,7 +34,6 @@ from w2s.work.stepper import Stepped, Stepper
 from w2s.work.table import RowTable, read_part
 from w2s.work.unchanged import check_model
 
-AUTO_TOKENS = 16_384  # padded tokens held in memory at once when micro_batch is auto
 LOG_EVERY = 10  # steps between points of the training curves
 MOST_OVERFLOWS = 40  # fp16 steps skipped in a row: by then its loss scale has been halved to nothing
 
@@ -59,6 +59,7 @@ def run(context: Context) -> dict[str, Any]:
     rows = read_part(context, science["rows"])
     context.watch.note(f"{len(rows)} rows to learn from; loading {learner.model.source}")
     ranks = Ranks.of(context)
+    context = fitted(context, learner, ranks)
     with sharded.loading(context.machines, learner, ranks):
         model, tokenizer = load(learner, rows.n_outputs, science["seed"])
     check_model(context, learner.model)
@@ -148,7 +149,10 @@ class Loop:
         progress = self.progress
         rows = self.steps[progress.step]
         rate = rate_factor(self.learner.schedule, progress.step, total)
-        stepped = self.stepper.step(self._micros(rows), len(rows), progress.step / total, rate)
+        micros = self._micros(rows)
+        batch = None if self.learner.batch_tokens else self.learner.batch
+        with out_of_memory.told(self.context, batch, max(micro.rows for micro in micros)):
+            stepped = self.stepper.step(micros, len(rows), progress.step / total, rate)
         progress.step += 1
         loss = self._agree(stepped.loss)
         self._check_finite(loss, stepped, rows)
@@ -187,7 +191,7 @@ class Loop:
         """This rank's micro-batches of a step."""
         wanted = self.context.machines.get("micro_batch", "auto")
         longest = max(self.lengths[i] for i in rows) * self.data.candidates
-        micro = max(1, AUTO_TOKENS // longest) if wanted == "auto" else int(wanted)
+        micro = max(1, self.context.machines["tokens_at_once"] // longest) if wanted == "auto" else int(wanted)
         pieces = deal(rows, self.lengths, micro, self.ranks.count)[self.ranks.rank]
         return [self.data.batch(p.rows.tolist(), self.tokenizer, torch.from_numpy(p.weight_B)) for p in pieces]
 

@@ -8,6 +8,7 @@ Weights and optimizer state leave and enter whole and by name, through DeepSpeed
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -77,7 +78,7 @@ class ZeroScorer(Scorer):
             _check_cut(model)
         import deepspeed
 
-        config = deepspeed_config(settings, learner.precision, None, train=False)
+        config = deepspeed_config(settings, learner.precision, None, parameters=_elements(model), train=False)
         self._engine: Any = deepspeed.initialize(model=model, config=config, dist_init_required=False)[0]
 
     def _scores(self, batch: Batch) -> Tensor:
@@ -100,6 +101,10 @@ def _check_cut(model: Classifier) -> None:
         )
 
 
+def _elements(model: Classifier) -> int:
+    return sum(math.prod(optim.shape(weight)) for weight in model.parameters())
+
+
 class Zero(Stepper):
     """A model on the ranks of a gang, sharded by ZeRO stage 0, 1, 2 or 3."""
 
@@ -111,7 +116,7 @@ class Zero(Stepper):
         self._stage = settings.stage
         if settings.stage == 3 and learner.model.form not in ("tiny", "static"):
             _check_cut(model)
-        config = deepspeed_config(settings, learner.precision, learner.optim.clip)
+        config = deepspeed_config(settings, learner.precision, learner.optim.clip, parameters=_elements(model))
         self._engine: Any = deepspeed.initialize(
             model=model, optimizer=optim.build(learner.optim, self.named), config=config, dist_init_required=False
         )[0]

@@ -38,10 +38,11 @@ def trained(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Ben
     stage = next(s for s in bench.recipe.graph().values() if isinstance(s, Train) and s.labels is not None)
     bench.prepare(stage)
     bench.run(stage)
-    unreadable = {**recipe, "strong": {**recipe["strong"], "max_tokens": 100_000}}
+    unreadable = {**recipe, "strong": {**recipe["strong"], "pooling": "cls"}}
     cases = [
         Case("cut", {"zero": 3}),
         Case("whole", {"zero": 2}),
+        Case("auto"),
         Case("refused", {"zero": 3}, recipe=unreadable),
     ]
     return bench, stage, run(bench.root, recipe, stage.key, cases, ranks=2)
@@ -55,10 +56,16 @@ def test_no_rank_ever_holds_the_whole_model(trained: tuple[Bench, Train, dict[st
     assert trained[2]["whole"].facts[0]["held"] == trained[2]["cut"].facts[0]["whole"]
 
 
+def test_auto_takes_the_lowest_stage_that_fits(trained: tuple[Bench, Train, dict[str, Result]]) -> None:
+    found = trained[2]["auto"]
+    assert found.errors == [None, None]
+    assert any(note.startswith("ZeRO-0, 8 rows at once:") for note in found.notes), found.notes
+
+
 def test_bad_input_reaches_every_rank(trained: tuple[Bench, Train, dict[str, Result]]) -> None:
     errors = trained[2]["refused"].errors
     assert [error["error"] for error in errors if error] == ["BadInput", "BadInput"]
-    assert "max_tokens 100000" in str(errors[0])
+    assert "pooling cls" in str(errors[0])
 
 
 def test_a_model_cut_up_predicts_as_a_whole_one(trained: tuple[Bench, Train, dict[str, Result]]) -> None:
