@@ -28,7 +28,7 @@ from typing import Any
 
 from cluster.memory import Load, estimate
 from cluster.sizes import Sizes
-from cluster.zero import Zero, deepspeed_config
+from cluster.zero import Zero
 
 STEPS = 3
 SAMPLE_S = 0.005
@@ -163,22 +163,24 @@ def _rank(arguments: argparse.Namespace, rank: int) -> None:
 
 
 def _stepper(model: Any, arguments: argparse.Namespace, stage: int) -> Any:
-    """What takes a step on some micro-batches. The place to plug in another way of stepping the same model."""
-    import deepspeed
+    """What takes a step on some micro-batches: the stepper that trains."""
     import torch
 
-    config = deepspeed_config(_zero(arguments, stage), arguments.precision, 1.0)
-    config["gradient_accumulation_steps"] = arguments.micros
-    weights = [weight for weight in model.parameters() if weight.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=1e-4, fused=True)
-    engine, *_ = deepspeed.initialize(model=model, optimizer=optimizer, config=config)
+    from w2s.learner import Learner
+    from w2s.losses.xent import Config
+    from w2s.work.dataset import Batch
+    from w2s.work.ranks import Ranks
+    from w2s.work.zero import Zero as ZeroStepper
+
+    learner = Learner.model_validate({"model": "tiny:gpt2", "precision": arguments.precision})
+    ranks = Ranks(torch.distributed.get_rank(), torch.distributed.get_world_size())
+    stepper = ZeroStepper(model, learner, Config(), ranks, _zero(arguments, stage))
 
     def step(ids: list[Any]) -> None:
-        for ids_BT in ids:
-            scores = engine(ids_BT, torch.ones_like(ids_BT))
-            loss = torch.nn.functional.cross_entropy(scores.float(), ids_BT[:, 0] % 2)
-            engine.backward(loss)
-            engine.step()
+        rows = arguments.rows * arguments.micros * ranks.count
+        target_BC = torch.nn.functional.one_hot(torch.arange(arguments.rows) % 2, 2).float()
+        micros = [Batch(ids_BT, torch.ones_like(ids_BT), target_BC, torch.ones(arguments.rows), 1) for ids_BT in ids]
+        stepper.step(micros, rows, 0.0, 1.0)
 
     return step
 

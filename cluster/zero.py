@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from cluster.errors import BadInput
 
-BUCKET = 500_000_000  # elements reduced or gathered at once, at most (DeepSpeed's own default)
+BUCKET = 200_000_000  # elements reduced or gathered at once, at most: 0.8 GB a buffer, and there are up to four
 LIVE = 1_000_000_000  # elements of whole weights that ZeRO-3 may keep at once, at most (likewise)
 LIVE_SHARE = 4  # and at most one in so many of the model's, or a small model would be whole on every rank
 NEAREST = 3  # legal values offered in place of an illegal one
@@ -67,7 +67,7 @@ def _zero_section(zero: Zero, parameters: int, *, train: bool) -> dict[str, Any]
     if zero.stage == 3:
         section |= {
             "stage3_param_persistence_threshold": 100_000,
-            "stage3_prefetch_bucket_size": bucket // 10,
+            "stage3_prefetch_bucket_size": bucket // 4,
             "stage3_max_live_parameters": live,
             "stage3_max_reuse_distance": live,
             "stage3_gather_16bit_weights_on_model_save": False,  # we gather and write models ourselves
