@@ -9,8 +9,6 @@ glibc keeps much of what is freed for itself, and the process stays larger than 
 block over 64 KiB back at once, which checks the arithmetic; `--malloc default` shows what a worker really grows to.
 """
 
-# ruff: noqa: T201 - a bench prints its table
-
 from __future__ import annotations
 
 import argparse

@@ -11,8 +11,6 @@ warm solo   the next one, on the actor that is loaded by then
 cold gang   `--ranks` processes under Ray Train and DeepSpeed, on a cluster that is up and has no such processes yet
 """
 
-# ruff: noqa: T201 - a bench prints its table
-
 from __future__ import annotations
 
 import argparse

@@ -10,8 +10,6 @@ compares our loop (`ours`) with another variant of the same repeat: over 1, ours
 Two clocks: the wall's, and the CPU time of the processes themselves. On a machine that does other work, trust the second.
 """
 
-# ruff: noqa: T201 - a bench prints its table
-
 from __future__ import annotations
 
 import argparse
