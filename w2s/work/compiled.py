@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import shutil
 from collections.abc import Mapping
 from typing import Any
 
+from cluster import surroundings
 from cluster.errors import BadEnvironment
 from w2s.work.model import Classifier
 
@@ -18,11 +18,8 @@ def compile_if_asked(machines: Mapping[str, Any], model: Classifier, device: str
     """
     if not machines.get("compile"):
         return
-    compiler = os.environ.get("CXX", "g++")
-    if device == "cpu" and shutil.which(compiler) is None:
+    if device == "cpu" and surroundings.compiler(os.environ) is None:
         raise BadEnvironment(
-            "machines: compile",
-            f"needs a C++ compiler, and '{compiler}' is not here",
-            "install g++, or set compile: false",
+            "machines: compile", "needs a C++ compiler, and there is none", "install g++, or set compile: false"
         )
     model.body.compile(dynamic=True)

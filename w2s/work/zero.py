@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -17,6 +18,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from cluster import surroundings
 from cluster.errors import BadEnvironment
 from cluster.zero import Zero as Settings
 from cluster.zero import deepspeed_config
@@ -43,6 +45,26 @@ def prepare(device: str) -> None:
 
     # gloo serves on the CPU; DeepSpeed would compile its shared-memory collectives first, and die without a compiler
     deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+
+
+def check_offload(settings: Settings) -> None:
+    """Raises BadEnvironment where DeepSpeed would have to compile what offloading to a disk needs, and cannot.
+
+    Offloading to the host's memory compiles nothing: torch's own fused AdamW steps there.
+    """
+    if settings.offload != "nvme":
+        return
+    missing = {
+        "a C++ compiler": surroundings.compiler(os.environ),
+        "ninja": surroundings.program("ninja", os.environ.get("PATH", "")),
+        "libaio": surroundings.libaio(),
+    }
+    names = [name for name, found in missing.items() if found is None]
+    if names:
+        what = f"needs {' and '.join(names)} on every node, and {socket.gethostname()} has none"
+        raise BadEnvironment(
+            "offload: nvme", what, "install it (Debian: g++, ninja-build, libaio-dev), or use offload: cpu"
+        )
 
 
 @contextmanager
@@ -111,6 +133,7 @@ class Zero(Stepper):
     def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks, settings: Settings) -> None:
         super().__init__(model, learner, loss, ranks)
         prepare(ranks.device)
+        check_offload(settings)
         import deepspeed
 
         self._stage = settings.stage
