@@ -116,7 +116,10 @@ def _publish(folder: Path, key: str, checkpoint: Checkpoint, files: dict[str, An
     if final.exists():
         shutil.rmtree(final)
     folder.rename(final)
-    for old in _finished(folder.parent)[:-KEPT]:
+    # those of later steps were passed over when this run began: kept, they would push out the good ones
+    finished = _finished(folder.parent)
+    kept = [whole for whole in finished if whole <= final][-KEPT:]
+    for old in set(finished) - set(kept):
         shutil.rmtree(old)
 
 
@@ -125,7 +128,8 @@ def latest(work: Path, key: str, note: Callable[[str], None], ranks: Ranks) -> C
 
     Every file is held against its digest before it is opened, the files shared out among the ranks.
     """
-    for name in reversed(ranks.show([folder.name for folder in _finished(work)])[0]):
+    names: list[str] = ranks.show([folder.name for folder in _finished(work)])[0]
+    for name in reversed(names):
         folder = work / name
         fault = next((told for told in ranks.show(_fault(folder, key, ranks)) if told), None)
         if fault is None:
@@ -134,6 +138,8 @@ def latest(work: Path, key: str, note: Callable[[str], None], ranks: Ranks) -> C
             files = sorted(folder / file for file in manifest["files"] if file.endswith(".safetensors"))
             return Checkpoint(int(manifest["step"]), Tensors(files), state, str(manifest["layout"]))
         note(f"checkpoint {name} passed over: {fault}")
+    if names:
+        note("no checkpoint is left to go on from: starting from the beginning")
     return None
 
 

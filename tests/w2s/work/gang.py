@@ -7,12 +7,15 @@ As a program (`python -m tests.w2s.work.gang ORDER RANK`) it is one of those pro
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,14 +27,17 @@ TIMEOUT_S = 280
 
 @dataclass(frozen=True)
 class Case:
-    """One run of the stage. `machines` overrides the job's; `stop_after` asks to stop after so many steps; `work` and
-    `out` name its folders, so that one case can go on where another stopped."""
+    """One run of the stage. `machines` overrides the job's; `stop_after` asks to stop after so many steps; `work` names its
+    folder, so that one case can go on where another stopped. `mishap` names what befalls it: a context manager
+    "module:function", called with the Context and `how` and entered on every rank around the stage's function."""
 
     name: str
     machines: dict[str, Any] = field(default_factory=dict)
     stop_after: int | None = None
     work: str | None = None
     recipe: dict[str, Any] | None = None  # another recipe with the same rows and labels
+    mishap: str | None = None
+    how: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -39,14 +45,52 @@ class Result:
     """What a case left: `out`, its notes, its metrics, and what was raised (a Problem's record) on each rank."""
 
     out: Path
-    notes: list[str]
+    notes: list[str]  # rank 0's
     metrics: dict[str, Any]
     errors: list[dict[str, str] | None]
     facts: list[dict[str, Any]]
+    all_notes: list[list[str]]  # by rank
 
 
 def run(root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ranks: int) -> dict[str, Result]:
     """Run the cases one after another on one gang; the stage's inputs lie in `root` already (see Bench)."""
+    with _gang(root, recipe, key, cases, ranks) as (folder, processes):
+        codes = [process.wait(TIMEOUT_S) for process in processes]
+    tails = "\n".join((folder / f"rank{rank}.log").read_text()[-3000:] for rank in range(ranks))
+    assert codes == [0] * ranks, tails
+    return {case.name: _result(folder, case, ranks) for case in cases}
+
+
+@dataclass(frozen=True)
+class Failure:
+    """What the last case of a gang left when one of its ranks failed: its `work` folder, and by rank who died of itself,
+    and what was raised by those that could still tell."""
+
+    work: Path
+    died: list[int]
+    errors: dict[int, dict[str, str] | None]
+
+
+def run_until_failure(root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ranks: int) -> Failure:
+    """Run cases until a rank dies or the last one fails on a rank; then kill the others, who may wait for it, as Ray Train would."""
+    with _gang(root, recipe, key, cases, ranks) as (folder, processes):
+        last = cases[-1]
+        told = [folder / f"{last.name}.{rank}.json" for rank in range(ranks)]
+        deadline = time.monotonic() + TIMEOUT_S
+        while time.monotonic() < deadline:
+            if any(process.poll() is not None for process in processes) or any(file.exists() for file in told):
+                break
+            time.sleep(0.01)
+        died = [rank for rank, process in enumerate(processes) if process.poll() == -signal.SIGKILL]
+    errors = {rank: json.loads(file.read_text())["error"] for rank, file in enumerate(told) if file.exists()}
+    return Failure(folder / (last.work or last.name) / "work", died, errors)
+
+
+@contextmanager
+def _gang(
+    root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ranks: int
+) -> Iterator[tuple[Path, list[subprocess.Popen[bytes]]]]:
+    """The running processes of a gang and the folder they write to. Leaving it kills those that still run."""
     folder = root / f"gang-{ranks}-{len(list(root.glob('gang-*')))}"
     folder.mkdir()
     order = folder / "order.json"
@@ -56,28 +100,31 @@ def run(root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ran
         })
     )  # fmt: skip
     env = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}
-    logs = [open(folder / f"rank{rank}.log", "w") for rank in range(ranks)]  # noqa: SIM115 - closed below
     command = [sys.executable, "-W", "ignore", "-m", "tests.w2s.work.gang", str(order)]
-    processes = [
-        subprocess.Popen([*command, str(rank)], env=env, stdout=log, stderr=subprocess.STDOUT, cwd=ROOT)
-        for rank, log in enumerate(logs)
-    ]
-    try:
-        codes = [process.wait(TIMEOUT_S) for process in processes]
-    finally:
-        for process, log in zip(processes, logs, strict=True):
-            process.kill()
-            log.close()
-    tails = "\n".join((folder / f"rank{rank}.log").read_text()[-3000:] for rank in range(ranks))
-    assert codes == [0] * ranks, tails
-    return {case.name: _result(folder, case, ranks) for case in cases}
+    with ExitStack() as logs:
+        processes = [
+            subprocess.Popen(
+                [*command, str(rank)],
+                env=env,
+                stdout=logs.enter_context(open(folder / f"rank{rank}.log", "w")),
+                stderr=subprocess.STDOUT,
+                cwd=ROOT,
+            )
+            for rank in range(ranks)
+        ]
+        try:
+            yield folder, processes
+        finally:
+            for process in processes:
+                process.kill()
+                process.wait()
 
 
 def _result(folder: Path, case: Case, ranks: int) -> Result:
     told = [json.loads((folder / f"{case.name}.{rank}.json").read_text()) for rank in range(ranks)]
     return Result(
         folder / case.name / "out", told[0]["notes"], told[0]["metrics"], [t["error"] for t in told],
-        [t["facts"] for t in told],
+        [t["facts"] for t in told], [t["notes"] for t in told],
     )  # fmt: skip
 
 
@@ -92,15 +139,17 @@ def main(order_file: str, rank: int) -> None:
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": "0"}
     for case in order["cases"]:
         told = _case(Path(order["root"]), folder, order, Case(**case), rank)
-        (folder / f"{case['name']}.{rank}.json").write_text(json.dumps(told))
+        draft = folder / f"{case['name']}.{rank}.draft"
+        draft.write_text(json.dumps(told))
+        draft.rename(draft.with_suffix(".json"))
         dist.barrier()
     dist.destroy_process_group()
 
 
 def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int) -> dict[str, Any]:
-    from cluster.errors import Problem
+    from cluster.errors import BadEnvironment, Problem
     from cluster.job import Context
-    from cluster.worker import load_target
+    from cluster.worker import as_problem, load_target
     from tests.w2s.work.run_stage import Ledger
     from w2s import bridge
     from w2s.recipe import Recipe
@@ -122,10 +171,22 @@ def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int
     told: dict[str, Any] = {"metrics": {}, "error": None, "facts": {}}
     with _watched_models(told["facts"]):
         try:
-            told["metrics"] = dict(load_target(job.target)(context))
-        except Problem as problem:
+            with _mishap(case, context):
+                told["metrics"] = dict(load_target(job.target)(context))
+        except Exception as error:
+            problem = as_problem(error, job.name)  # as a worker tells it
+            if not isinstance(error, Problem) and not isinstance(problem, BadEnvironment):
+                raise
             told["error"] = problem.record()
     return {**told, "notes": ledger.notes}
+
+
+def _mishap(case: Case, context: Any) -> AbstractContextManager[Any]:
+    if case.mishap is None:
+        return nullcontext()
+    module, _, name = case.mishap.partition(":")
+    found: AbstractContextManager[Any] = getattr(importlib.import_module(module), name)(context, **case.how)
+    return found
 
 
 @contextmanager
