@@ -112,7 +112,7 @@ def _publish(folder: Path, key: str, checkpoint: Checkpoint, files: dict[str, An
         json.dump(manifest, file)
         file.flush()
         os.fsync(file.fileno())
-    final = folder.parent / f"step-{checkpoint.step:09d}"
+    final = folder.parent / _name(checkpoint.step)
     if final.exists():
         shutil.rmtree(final)
     folder.rename(final)
@@ -143,6 +143,10 @@ def latest(work: Path, key: str, note: Callable[[str], None], ranks: Ranks) -> C
     return None
 
 
+def _name(step: int) -> str:
+    return f"step-{step:09d}"
+
+
 def _facts(file: Path) -> dict[str, Any]:
     return {"sha256": file_sha256(file), "bytes": file.stat().st_size}
 
@@ -165,6 +169,8 @@ def _fault(folder: Path, key: str, ranks: Ranks) -> str | None:
             return f"format {manifest['format']}, this code reads {FORMAT}"
         if manifest["key"] != key:
             return "it belongs to another stage"
+        if folder.name != _name(manifest["step"]):
+            return f"its manifest says step {manifest['step']}"
         mine = sorted(manifest["files"].items())[ranks.rank :: ranks.count]
         changed = [name for name, facts in mine if _facts(folder / name) != facts]
         return f"{', '.join(changed)} changed since it was written" if changed else None

@@ -52,9 +52,11 @@ class Result:
     all_notes: list[list[str]]  # by rank
 
 
-def run(root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ranks: int) -> dict[str, Result]:
+def run(
+    root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ranks: int, device: str = "cpu"
+) -> dict[str, Result]:
     """Run the cases one after another on one gang; the stage's inputs lie in `root` already (see Bench)."""
-    with _gang(root, recipe, key, cases, ranks) as (folder, processes):
+    with _gang(root, recipe, key, cases, ranks, device) as (folder, processes):
         codes = [process.wait(TIMEOUT_S) for process in processes]
     tails = "\n".join((folder / f"rank{rank}.log").read_text()[-3000:] for rank in range(ranks))
     assert codes == [0] * ranks, tails
@@ -88,7 +90,7 @@ def run_until_failure(root: Path, recipe: dict[str, Any], key: str, cases: Seque
 
 @contextmanager
 def _gang(
-    root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ranks: int
+    root: Path, recipe: dict[str, Any], key: str, cases: Sequence[Case], ranks: int, device: str = "cpu"
 ) -> Iterator[tuple[Path, list[subprocess.Popen[bytes]]]]:
     """The running processes of a gang and the folder they write to. Leaving it kills those that still run."""
     folder = root / f"gang-{ranks}-{len(list(root.glob('gang-*')))}"
@@ -96,16 +98,17 @@ def _gang(
     order = folder / "order.json"
     order.write_text(
         json.dumps({
-            "root": str(root), "recipe": recipe, "key": key, "ranks": ranks, "cases": [asdict(case) for case in cases],
+            "root": str(root), "recipe": recipe, "key": key, "ranks": ranks, "device": device,
+            "cases": [asdict(case) for case in cases],
         })
     )  # fmt: skip
-    env = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": "cpu", "PYTHONPATH": str(ROOT)}
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "DS_ACCELERATOR": device, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-W", "ignore", "-m", "tests.w2s.work.gang", str(order)]
     with ExitStack() as logs:
         processes = [
             subprocess.Popen(
                 [*command, str(rank)],
-                env=env,
+                env={**env, "CUDA_VISIBLE_DEVICES": str(rank)} if device == "cuda" else env,
                 stdout=logs.enter_context(open(folder / f"rank{rank}.log", "w")),
                 stderr=subprocess.STDOUT,
                 cwd=ROOT,
@@ -135,7 +138,8 @@ def main(order_file: str, rank: int) -> None:
 
     torch.set_num_threads(1)
     folder, ranks = Path(order_file).parent, order["ranks"]
-    dist.init_process_group("gloo", init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
+    backend = "nccl" if order["device"] == "cuda" else "gloo"
+    dist.init_process_group(backend, init_method=f"file://{folder}/rendezvous", rank=rank, world_size=ranks)
     os.environ |= {"RANK": str(rank), "WORLD_SIZE": str(ranks), "LOCAL_RANK": "0"}
     for case in order["cases"]:
         told = _case(Path(order["root"]), folder, order, Case(**case), rank)
@@ -166,7 +170,7 @@ def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int
     context = Context(
         key=job.key, name=job.name, science=job.science, machines={**job.machines, **case.machines},
         inputs={key: root / key / "out" for key in job.needs}, out=out, work=work, watch=ledger,
-        rank=rank, ranks=order["ranks"], stop=stop_after(case.stop_after) if rank == 0 else lambda: False,
+        rank=rank, ranks=order["ranks"], device=order["device"], stop=stop_after(case.stop_after) if rank == 0 else lambda: False,
     )  # fmt: skip
     told: dict[str, Any] = {"metrics": {}, "error": None, "facts": {}}
     with _watched_models(told["facts"]):

@@ -53,6 +53,7 @@ class Bench:
         machines: dict[str, Any] | None = None,
         stop: Callable[[], bool] = lambda: False,
         work: str = "work",
+        device: str = "cpu",
     ) -> tuple[dict[str, Any], Ledger]:
         """Run one stage; returns its metrics and what it told."""
         job = bridge.job(self.recipe, stage)
@@ -63,7 +64,7 @@ class Bench:
         context = Context(
             key=job.key, name=job.name, science=job.science, machines={**job.machines, **(machines or {})},
             inputs={key: self.root / key / "out" for key in job.needs}, out=out, work=self.root / stage.key / work,
-            watch=ledger, stop=stop,
+            watch=ledger, device=device, stop=stop,
         )  # fmt: skip
         return dict(load_target(job.target)(context)), ledger
 
