@@ -178,6 +178,7 @@ class Zero(Stepper):
         return torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
 
     def weights(self) -> dict[str, Tensor]:
+        self._settle()
         found = {}
         for index, (name, parameter, _) in enumerate(self.named):
             whole = self._whole(parameter, None)
@@ -186,12 +187,14 @@ class Zero(Stepper):
         return found
 
     def load_weights(self, weights: Mapping[str, Tensor]) -> None:
+        self._settle()
         for index, (name, parameter, _) in enumerate(self.named):
             self._set(parameter, None, self._shown(index, parameter, weights, name))
 
     def export(self) -> dict[str, Tensor] | None:
         import deepspeed
 
+        self._settle()
         found: dict[str, Tensor] = {}
         tensors = [*self.model.named_parameters(), *self.model.named_buffers()]
         wanted = set(self.model.state_dict())
@@ -218,6 +221,13 @@ class Zero(Stepper):
         step = float(tensors[f"optim/{self.named[0].name}/step"])  # one count for all: they were stepped together
         for flat in self._flats:
             self._optimizer.state[flat]["step"].fill_(step)
+
+    def _settle(self) -> None:
+        """Give back what ZeRO-3 gathered: small weights kept whole between steps, and those fetched ahead for a backward
+        pass that did not come (after an evaluation). Shards alone are the truth; a weight on its way cannot be read.
+        """
+        if self._stage == 3:
+            self._engine.empty_partition_cache()
 
     def _shown(self, index: int, parameter: nn.Parameter, tensors: Mapping[str, Tensor], name: str) -> Tensor:
         """A whole parameter, read by the rank that owns it and shown to all."""
