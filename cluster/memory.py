@@ -32,8 +32,6 @@ CPU_SLACK = (
 )
 TOKEN_CAP = 16_384  # padded tokens in memory at once: more makes a pass no faster
 REUSE = 1_000_000_000  # DeepSpeed's stage3_max_reuse_distance, in elements, where the settings name none
-NVME_BUFFER = 100_000_000  # elements of one of DeepSpeed's buffers for swapped weights (offload_param.buffer_size)
-NVME_BUFFERS = 5  # offload_param.buffer_count
 NVME_OPTIMIZER_BUFFERS = 4  # offload_optimizer.buffer_count, each of a sub-group's size
 SUB_GROUP = 1_000_000_000  # elements: sub_group_size
 
@@ -183,9 +181,8 @@ def _states(sizes: Sizes, load: Load, stage: int, share: int) -> _States:
         return _States(partition, 0, MOMENTS * share, own, 0)
     if offload == "cpu":
         return _States(0, 0, 0, 0, partition + own + MOMENTS * share + 2 * own)
-    frozen = FULL * math.ceil((sizes.parameters - sizes.learning) / load.ranks)
     sub_group = NVME_OPTIMIZER_BUFFERS * FULL * min(SUB_GROUP, share)
-    return _States(0, 0, 0, 0, frozen + sub_group + FULL * NVME_BUFFERS * NVME_BUFFER + own)
+    return _States(0, 0, 0, 0, partition + sub_group + own)
 
 
 def _buckets(sizes: Sizes, load: Load, stage: int) -> tuple[int, int]:

@@ -21,7 +21,8 @@ NEAREST = 3  # legal values offered in place of an illegal one
 class Zero:
     """How a gang shards a model: nothing (0), the optimizer (1), gradients as well (2), weights as well (3).
 
-    `offload` is where the optimizer's state lives, and at stage 3 the weights: none (on the device), cpu, or nvme.
+    `offload` is where the optimizer's state lives: none (on the device), cpu (in the host's memory), or nvme (on the disk at
+    `nvme_path`). At stage 3 cpu and nvme keep the weights in the host's memory as well.
     """
 
     stage: Literal[0, 1, 2, 3]
@@ -73,13 +74,12 @@ def _zero_section(zero: Zero, parameters: int, *, train: bool) -> dict[str, Any]
             "stage3_gather_16bit_weights_on_model_save": False,  # we gather and write models ourselves
         }
     if zero.offload != "none":
-        place: dict[str, Any] = {"device": zero.offload, "pin_memory": True}
-        if zero.offload == "nvme":
-            place["nvme_path"] = zero.nvme_path
+        host = {"device": "cpu", "pin_memory": True}
         if train:
-            section["offload_optimizer"] = place
+            disk = {"device": "nvme", "pin_memory": True, "nvme_path": zero.nvme_path}
+            section["offload_optimizer"] = disk if zero.offload == "nvme" else dict(host)
         if zero.stage == 3:
-            section["offload_param"] = dict(place)
+            section["offload_param"] = dict(host)  # a third of what the optimizer keeps: the disk need not have it too
     return section
 
 

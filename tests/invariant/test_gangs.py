@@ -59,8 +59,8 @@ class Trained:
     gangs: dict[str, Result]
 
 
-def trained(folder: Path, method: str, cases: list[Case]) -> Trained:
-    told = recipe(folder, method)
+def trained(folder: Path, method: str, cases: list[Case], **changes: Any) -> Trained:
+    told = recipe(folder, method, **changes)
     made = Recipe.model_validate(told)
     bench, stage = Bench(made, folder), student(made)
     bench.prepare(stage)
@@ -114,6 +114,26 @@ def test_broken_and_mended_is_unbroken_to_the_bit(confidence: Trained, zero: int
     mended = confidence.gangs[f"mend{zero}"]
     assert any(note.startswith("resumed at step 5") for note in mended.notes)
     assert bitwise(weights(mended.out), weights(confidence.gangs[f"zero{zero}-8"].out))
+
+
+WIDE = {"zero": 3, "micro_batch": 4}
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """A model whose matrices are too large for ZeRO-3 to keep whole; evaluated often, its best weights kept."""
+    cases = [Case("whole", WIDE), Case("break", WIDE, stop_after=5, work="wide"), Case("mend", WIDE, work="wide")]
+    model = {"source": "tiny:bert", "width": 384, "depth": 1}
+    return trained(
+        tmp_path_factory.mktemp("wide"), "naive", cases, strong__model=model, strong__evaluate=3, strong__select="best"
+    )
+
+
+def test_weights_that_are_fetched_ahead_are_read_whole(wide: Trained) -> None:
+    """An evaluation leaves ZeRO-3 fetching what a backward pass would need next; then weights are copied, set, exported."""
+    assert wide.gangs["whole"].errors == wide.gangs["mend"].errors == [None, None]
+    assert distance(weights(wide.gangs["whole"].out), wide.alone) < (WHOLE, EACH)
+    assert bitwise(weights(wide.gangs["mend"].out), weights(wide.gangs["whole"].out))
 
 
 def test_a_run_travels_between_stages_and_world_sizes(confidence: Trained) -> None:

@@ -31,6 +31,7 @@ from w2s.work.optim import rate_factor
 from w2s.work.ranks import Ranks
 from w2s.work.sharded import make_stepper
 from w2s.work.stepper import Stepped, Stepper
+from w2s.work.swap import swap_space
 from w2s.work.table import RowTable, read_part
 from w2s.work.unchanged import check_model
 
@@ -53,6 +54,11 @@ class Progress:
 
 def run(context: Context) -> dict[str, Any]:
     """Train, evaluate, select; write `model/` (Hugging Face layout, safetensors) and `curve.json`. Returns final metrics."""
+    with swap_space(context) as own:
+        return _run(own)
+
+
+def _run(context: Context) -> dict[str, Any]:
     science = context.science
     learner = Learner.model_validate(science["learner"])
     loss = module("losses", science["loss"]["kind"]).Config.model_validate(science["loss"])

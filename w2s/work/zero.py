@@ -304,10 +304,22 @@ class Zero(Stepper):
 
     def _create_slots(self) -> None:
         """Adam's moments, made before the first step rather than in it, so that a checkpoint can be read into them."""
-        for flat in self._flats:
-            self._optimizer.state[flat] = {
-                "step": torch.zeros((), dtype=torch.float32, device=flat.device),
-                **{slot: torch.zeros_like(flat) for slot in SLOTS},
-            }
+        for group, flat in enumerate(self._flats):
+            with self._off_the_disk(group):
+                self._optimizer.state[flat] = {
+                    "step": torch.zeros((), dtype=torch.float32, device=flat.device),
+                    **{slot: torch.zeros_like(flat) for slot in SLOTS},
+                }
         if self._stage in (1, 2):
             self._engine.optimizer._lazy_init_hp_params_optimizer_state()  # points each parameter at its pieces of them
+
+    @contextmanager
+    def _off_the_disk(self, group: int) -> Iterator[None]:
+        """Inside, a group's flat buffer is in memory, also where `offload: nvme` keeps it on a disk between steps."""
+        swapper = self._engine.optimizer
+        swaps = self._stage == 3 and swapper._swappable_optimizer_subgroup(group)
+        if swaps:
+            swapper._optimizer_states_and_gradient_swap_in(group)
+        yield
+        if swaps:
+            swapper._optimizer_states_and_gradient_swap_out(group)
