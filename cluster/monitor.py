@@ -107,9 +107,10 @@ class Display(Monitor):
         self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._picture)
 
     def show(self, event: Event) -> None:
-        if event.kind in ("done", "failed", "skipped", "retry", "elsewhere", "waiting", "stopped"):
+        lasting = ("done", "failed", "skipped", "retry", "elsewhere", "waiting", "stopped", "note")
+        if event.kind in lasting and (line := describe(event, self.name(event.key))):
             style = {"failed": "red", "skipped": "yellow", "retry": "yellow", "done": "green"}.get(event.kind, "cyan")
-            self._console.print(f"[{style}]{escape(describe(event, self.name(event.key)))}[/]", highlight=False)
+            self._console.print(f"[{style}]{escape(line)}[/]", highlight=False)
 
     def _picture(self) -> RenderableType:
         elapsed = time.monotonic() - self.started
@@ -143,8 +144,10 @@ def _facts(facts: Mapping[str, object], done: float, total: float) -> str:
 
 
 def describe(event: Event, name: str) -> str:
-    """One line for an event that changes a state; empty for the others."""
+    """One line for an event that changes a state or speaks of the whole run; empty for the others."""
     data = event.data
+    if event.kind == "note" and not event.key:  # a stage's own notes are in its log
+        return str(data["text"])
     if event.kind == "planned":
         return f"{data['total']} stages, {data['cached']} already in the store"
     if event.kind == "started":

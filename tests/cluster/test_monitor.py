@@ -42,6 +42,16 @@ def test_lines_tell_changes_of_state_and_nothing_else() -> None:
     ]
 
 
+def test_a_note_of_the_whole_run_is_shown_and_a_stages_own_is_left_to_its_log() -> None:
+    out, screen = io.StringIO(), io.StringIO()
+    lines, display = Lines(graph(A), out), Display(graph(A), Console(file=screen, width=100))
+    for event in (Event("note", A.key, {"text": "1,600 rows"}), Event("note", data={"text": "stopping: node drains"})):
+        lines(event)
+        display(event)
+    assert [line.split(" ", 1)[1] for line in out.getvalue().splitlines()] == ["[0/0] stopping: node drains"]
+    assert screen.getvalue().strip() == "stopping: node drains"
+
+
 def test_a_failure_shows_its_last_lines_and_where_the_rest_is() -> None:
     out = io.StringIO()
     Lines(graph(A), out)(Event("failed", A.key, FAILURE))
