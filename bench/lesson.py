@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -144,6 +145,9 @@ class Silent:
     def progress(self, done: float, total: float, unit: str = "step") -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def busy(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 def _silent(event: Event) -> None: ...

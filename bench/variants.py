@@ -16,6 +16,7 @@ import json
 import resource
 import sys
 import time
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,9 @@ class Stopwatch:
     def scalar(self, name: str, value: float, step: int) -> None: ...
 
     def note(self, text: str) -> None: ...
+
+    def busy(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
     def progress(self, done: float, total: float, unit: str = "step") -> None:
         if done in (self._order.warm_up, self._order.total):

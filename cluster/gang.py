@@ -33,6 +33,7 @@ from cluster.worker import Ended, LeaseRef, guard, guarded, inputs, load_target,
 BEAT_S = 1.0
 ASK_S = 0.1  # how often a waiting rank asks the keeper
 SHARED_S = 30.0  # a file made on one node shows up on another within so long, if their store is shared (NFS caches)
+UNREACHABLE_S = 30.0  # how long the keeper may be out of reach before a rank gives up
 VICTIM_S = 10.0  # how long a rank that lost its peers leaves the first word to whoever knows why
 LOST = ("closed by peer", "reset by peer", "broken pipe", "gloo", "nccl", "timed out waiting", "process group")
 
@@ -75,12 +76,14 @@ class Link:
         self._events: list[Event] = []
         self._count = 0
         self._stop = False
+        self._lock = threading.Lock()  # the beating thread and the working one both send
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="gang-beat", daemon=True)
 
     def emit(self, event: Event) -> None:
         """For the user; leaves with the next beat."""
-        self._events.append(event)
+        with self._lock:
+            self._events.append(event)
 
     def alive(self) -> None:
         """The target has got on."""
@@ -94,10 +97,16 @@ class Link:
         """Call a method of the keeper and wait for its answer."""
         import ray
 
-        try:
-            return ray.get(getattr(self._keeper, method).remote(*values))
-        except ray.exceptions.RayActorError:
-            os.kill(os.getpid(), signal.SIGKILL)  # an exception would only end this thread
+        deadline = time.monotonic() + UNREACHABLE_S
+        while True:
+            try:
+                return ray.get(getattr(self._keeper, method).remote(*values))
+            except ray.exceptions.RayActorError as error:
+                # a network may fail for a moment; everything asked may be asked twice
+                passing = isinstance(error, ray.exceptions.ActorUnavailableError)
+                if not passing or time.monotonic() > deadline:
+                    os.kill(os.getpid(), signal.SIGKILL)  # an exception would only end this thread
+            time.sleep(ASK_S)
 
     def __enter__(self) -> Link:
         self.ask("greet", self._member)
@@ -114,7 +123,8 @@ class Link:
 
     def send(self) -> None:
         """One beat, with what was told since the last."""
-        told, self._events = self._events, []
+        with self._lock:
+            told, self._events = self._events, []
         self._stop = self.ask("beat", self._member.rank, self._count, told)
 
 

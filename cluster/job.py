@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -93,6 +94,10 @@ class Watch(Protocol):
 
     def note(self, text: str) -> None:
         """One line for the user (also logged)."""
+        ...
+
+    def busy(self) -> AbstractContextManager[None]:
+        """Enter it around what takes long and can tell nothing meanwhile, so that a gang is not taken for hung."""
         ...
 
 

@@ -257,6 +257,7 @@ class Wanted:
     offload: Literal["none", "cpu", "nvme"] = "none"
     nvme_path: str | None = None
     gradient_checkpointing: bool = False
+    compile: bool = False  # does not go with stage 3, whose weights come and go
 
     def stages(self) -> tuple[Stage | None, ...]:
         """The ZeRO stages to try, lowest first; None stands for no DeepSpeed."""
@@ -264,7 +265,8 @@ class Wanted:
             return (None,)
         if self.zero != "auto":
             return (self.zero,)
-        return {"none": STAGES, "cpu": STAGES[1:], "nvme": STAGES[3:]}[self.offload]
+        found = {"none": STAGES, "cpu": STAGES[1:], "nvme": STAGES[3:]}[self.offload]
+        return tuple(stage for stage in found if stage != 3 or not self.compile)
 
     def at(self, stage: Stage | None) -> Zero | None:
         return None if stage is None else Zero(stage, self.offload, self.nvme_path)

@@ -16,7 +16,10 @@ from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
 
 NVIDIA_SMI_S = 20.0
-CGROUP_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+CGROUPS = (  # limit and use, in version 2 and 1
+    (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")),
+    (Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"), Path("/sys/fs/cgroup/memory/memory.usage_in_bytes")),
+)
 
 
 @dataclass(frozen=True)
@@ -114,9 +117,13 @@ def memory() -> Memory:
     import psutil
 
     machine = psutil.virtual_memory()
-    limits = [limit for limit in map(_number, CGROUP_LIMITS) if limit is not None and limit < machine.total]
-    total = min([machine.total, *limits])
-    return Memory(min(machine.available, total), total, machine.total)
+    total, available = machine.total, machine.available
+    for limit_file, use_file in CGROUPS:
+        limit = _number(limit_file)
+        if limit is not None and limit < total:
+            total = limit
+            available = min(available, max(0, limit - (_number(use_file) or 0)))
+    return Memory(available, total, machine.total)
 
 
 def cores() -> tuple[int, int]:

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from cluster.events import Event, Listener
 
+SIGN_S = 5.0
+LONGEST_S = 3600.0  # no model is read and no checkpoint written for longer: then silence is taken for what it is
 PROGRESS_EVERY_S = 0.25  # a display needs no more, and each event may cross a network
 
 
@@ -53,6 +57,10 @@ class FileWatch:
         print(text, flush=True)  # noqa: T201 - stdout is the job's log here
         self._emit(Event("note", self._key, {"text": text}))
 
+    def busy(self) -> AbstractContextManager[None]:
+        """Inside, one long thing is done in which nothing can be told: a model is read, a checkpoint written."""
+        return _signs(self._alive)
+
     def __enter__(self) -> FileWatch:
         return self
 
@@ -81,6 +89,30 @@ class QuietWatch:
         """A line in this rank's log."""
         self._alive()
         print(text, flush=True)  # noqa: T201 - stdout is the rank's log here
+
+    def busy(self) -> AbstractContextManager[None]:
+        """As in FileWatch."""
+        return _signs(self._alive)
+
+
+@contextmanager
+def _signs(alive: Callable[[], None]) -> Iterator[None]:
+    """Signs of life from a thread of their own, for an hour at most. A frozen process gives none."""
+    over = threading.Event()
+    deadline = time.monotonic() + LONGEST_S
+
+    def give() -> None:
+        while not over.wait(SIGN_S) and time.monotonic() < deadline:
+            alive()
+
+    thread = threading.Thread(target=give, name="watch-busy", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+        alive()
 
 
 def slug(text: str) -> str:

@@ -6,15 +6,18 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from cluster.job import Job, Resources
-from w2s.learner import Learner, is_local
+from w2s.learner import Learner, ModelRef, is_local
 from w2s.machines import Machine
 from w2s.recipe import Recipe
-from w2s.stages import Combine, Grade, Labels, Predict, Rows, Stage, Train
+from w2s.stages import Combine, Embed, Given, Grade, Model, Predict, Probe, Rows, Stage, Train
 
 TARGETS: Mapping[type[Stage], str] = {
     Rows: "w2s.work.rows:run",
     Train: "w2s.work.train:run",
+    Embed: "w2s.work.embed:run",
+    Probe: "w2s.work.probe:run",
     Predict: "w2s.work.predict:run",
+    Given: "w2s.work.given:run",
     Combine: "w2s.work.combine:run",
     Grade: "w2s.work.grade:run",
 }
@@ -45,24 +48,41 @@ def job(recipe: Recipe, stage: Stage) -> Job:
 
 
 def _resources(recipe: Recipe, stage: Stage, machine: Machine) -> Resources:
-    """What a stage reserves. A model whose weights may need a gang predicts in one; any other fits on one device."""
-    gang = machine.is_gang and (
-        isinstance(stage, Train) or machine.zero == 3 or (machine.zero == "auto" and machine.devices > 1)
-    )
+    """What a stage reserves. A model whose weights may need a gang predicts in one; any other fits on one device.
+
+    A probe is arithmetic on vectors that are there already: cores alone.
+    """
+    if isinstance(_taught(stage), Probe):
+        return Resources(machine.cpus)
+    many = machine.devices > 1 or machine.offload != "none"
+    gang = machine.is_gang and (isinstance(stage, Train) or machine.zero == 3 or (machine.zero == "auto" and many))
     if not gang:
         return Resources(machine.cpus, machine.gpus)
     hang_s = 60 * recipe.machines.hang_minutes
     return Resources(machine.cpus, machine.gpus, ranks=machine.devices, nodes=machine.nodes, hang_s=hang_s)
 
 
+def _taught(stage: Stage) -> Model | None:
+    """The model a stage trains or asks."""
+    if isinstance(stage, Model):
+        return stage
+    return stage.model if isinstance(stage, Predict) else None
+
+
 def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, Any]]:
     """The machine a stage runs on (None: a light one) and the machine choices its code may read."""
-    learner = stage.learner if isinstance(stage, Train) else stage.model.learner if isinstance(stage, Predict) else None
-    if learner is None:
+    taught = _taught(stage)
+    if isinstance(stage, Embed):
+        machine = recipe.machine_of(stage.model)
+        return machine, {**_host(machine), **_local(stage.model)}
+    if taught is None:
         return None, {}
-    machine = recipe.machine(learner)
+    machine = recipe.machine(taught.learner)
+    if not isinstance(stage, Train):
+        return machine, _host(machine)
     choices = {
         "devices": machine.devices,
+        "gpus": machine.gpus,
         "zero": machine.zero,
         "offload": machine.offload,
         "nvme_path": machine.nvme_path,
@@ -72,16 +92,23 @@ def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, A
         "checkpoint_minutes": recipe.machines.checkpoint_minutes,
         "checkpoint_steps": recipe.machines.checkpoint_steps,
     }
-    if not isinstance(stage, Train):
-        return machine, {}
-    # what the key was made with, where that is a local file that may change before the worker reads it
-    local = learner.model.form == "local" or (learner.model.form == "static" and is_local(learner.model.place))
-    return machine, {**choices, **({"model": learner.model.identity()} if local else {})}
+    return machine, {**choices, **_local(taught.learner.model)}
+
+
+def _host(machine: Machine) -> dict[str, Any]:
+    """For prediction: weights that trained only because they lay in the host's memory lie there again."""
+    return {} if machine.offload == "none" else {"offload": "cpu"}
+
+
+def _local(model: ModelRef) -> dict[str, Any]:
+    """What the key was made with, where that is a local file that may change before the worker reads it."""
+    local = model.form == "local" or (model.form == "static" and is_local(model.place))
+    return {"model": model.identity()} if local else {}
 
 
 def name(stage: Stage) -> str:
     """A name for people: `vader/train minilm on strong (weak labels, confidence) s0`. Not unique; keys are."""
-    return f"{task_of(stage)}/{_words(stage)}"
+    return f"{task_of(stage)}/{stage.words}"
 
 
 def task_of(stage: Stage) -> str:
@@ -91,27 +118,7 @@ def task_of(stage: Stage) -> str:
     return task_of(stage.inputs()[0])
 
 
-def _words(stage: Stage) -> str:
-    if isinstance(stage, Rows):
-        return "rows"
-    if isinstance(stage, Train):
-        learned = "truth" if stage.labels is None else f"{_origin(stage.labels)} labels"
-        return f"train {stage.learner.model.short} on {stage.rows.name} ({learned}, {stage.loss.kind}) s{stage.seed}"
-    if isinstance(stage, Predict):
-        return f"predict {stage.rows.name} by {_words(stage.model).removeprefix('train ')}"
-    if isinstance(stage, Combine):
-        return f"combine {stage.how} of {len(stage.labels)}: {_words(stage.labels[0])}"
-    assert isinstance(stage, Grade)
-    return f"grade {_words(stage.labels)}"
-
-
-def _origin(labels: Labels) -> str:
-    if isinstance(labels, Predict):
-        return labels.model.learner.model.short
-    assert isinstance(labels, Combine)
-    return f"{len(labels.labels)}x {_origin(labels.labels[0])}"
-
-
 def models(stages: Iterable[Stage]) -> list[Learner]:
-    """The distinct learners of some stages: what has to be fetched before they run."""
-    return list(dict.fromkeys(stage.learner for stage in stages if isinstance(stage, Train)))
+    """The distinct learners of some stages whose models have to be fetched before they run."""
+    learners = [stage.learner for stage in stages if isinstance(stage, Model)]
+    return [learner for learner in dict.fromkeys(learners) if learner.model.form != "features"]

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import Any
 
+from cluster import surroundings
 from cluster.errors import BadInput, Problem
 from cluster.memory import STAGES, Choice, Device, Load, Memory, Task, Wanted, choose, estimate, proposal, text
 from cluster.sizes import Sizes
@@ -69,7 +69,7 @@ def wanted(machine: Machine) -> Wanted:
     """What a machine asks for. One device without a ZeRO stage or offload trains without DeepSpeed."""
     micro = None if machine.micro_batch == "auto" else machine.micro_batch
     zero = machine.zero if machine.is_gang else "plain"
-    return Wanted(zero, micro, machine.offload, machine.nvme_path, machine.gradient_checkpointing)
+    return Wanted(zero, micro, machine.offload, machine.nvme_path, machine.gradient_checkpointing, machine.compile)
 
 
 def rows_of(learner: Learner, devices: int) -> int:
@@ -85,7 +85,7 @@ def local_device(machine: Machine, memory: int | None = None) -> Device:
     if gpu:
         return Device(int(gpu * machine.gpus), gpu=True)
     a_node = -(-machine.devices // (machine.nodes or 1))
-    ram = memory or os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // a_node
+    ram = memory or surroundings.memory().total // a_node
     return Device(ram, gpu=False)
 
 

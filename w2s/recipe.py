@@ -13,11 +13,11 @@ from cluster.key import content_key
 from cluster.zero import cut
 from w2s import loss as losses
 from w2s.config import Config
-from w2s.learner import Learner
+from w2s.learner import Learner, ModelRef
 from w2s.machines import Machine, Machines
 from w2s.method import MethodConfig
 from w2s.registry import module, union
-from w2s.stages import Outcome, Split, Stage, Train, reached, walk
+from w2s.stages import Model, Outcome, Split, Stage, reached, walk
 from w2s.task import TaskConfig
 from w2s.world import World
 
@@ -105,6 +105,15 @@ class Recipe(Config):
             )
         return self
 
+    @model_validator(mode="after")
+    def _given(self) -> Recipe:
+        if self.strong.model.form == "given":
+            raise ValueError("strong.model: given labels can supervise, they cannot learn; name a model")
+        used = [learner for learner in (self.weak, self.strong) if learner.model.form in ("features", "given")]
+        if used and self.task.kind != "features":
+            raise ValueError(f"{used[0].model.source} is a column of task features; this task is {self.task.kind}")
+        return self
+
     @property
     def methods(self) -> tuple[MethodConfig, ...]:
         """The method and its baselines, each once."""
@@ -114,6 +123,12 @@ class Recipe(Config):
         """What a learner's stages run on: its model's own machine, else that of its side."""
         own = self.machines.models.get(learner.model.short)
         return own or (self.machines.weak if learner == self.weak else self.machines.strong)
+
+    def machine_of(self, model: ModelRef) -> Machine:
+        """What a model's hidden states are computed on."""
+        learners = [learner for learner in (self.weak, self.strong) if learner.model == model]
+        own = self.machines.models.get(model.short)
+        return own or (self.machine(learners[0]) if learners else self.machines.strong)
 
     def _machine_name(self, learner: Learner) -> str:
         if learner.model.short in self.machines.models:
@@ -149,7 +164,7 @@ class Recipe(Config):
     def check(self) -> None:
         """What the schema cannot see: a loss that cannot serve this task. Raises BadInput. Reads no data."""
         for stage in reached(*self.goals()):
-            if isinstance(stage, Train):
+            if isinstance(stage, Model):
                 losses.check(stage.loss, self.task.n_classes)
 
 

@@ -1,7 +1,7 @@
 """The stages: frozen values whose inputs are their fields. Equal work has an equal key, whoever asks for it.
 
-Five carry every classification method: Rows, Train, Predict, Combine, Grade. Embed, Generate and Score join them here when
-their work exists. Nothing in this file imports torch or ray.
+Rows, Train, Predict, Combine and Grade carry most methods. Embed and Probe stand in for Train where a frozen model's hidden
+states are computed once and only a head is trained on them. Nothing in this file imports torch or ray.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pydantic import Field
 from cluster.key import content_key
 from w2s.config import Config, identity
 from w2s.examples import hash_unit
-from w2s.learner import Learner
+from w2s.learner import Layer, Learner, ModelRef
 from w2s.loss import LossConfig
 from w2s.task import TaskConfig
 
@@ -29,6 +29,8 @@ class Stage:
     """One piece of work. Its key is a Merkle hash of kind, VERSION and fields; raise VERSION when the work changes."""
 
     VERSION: ClassVar[int] = 1
+    LATER: ClassVar[tuple[str, ...]] = ()
+    """Fields that came after others had keys: left out of the key where they are None."""
 
     @property
     def kind(self) -> str:
@@ -38,6 +40,11 @@ class Stage:
     def key(self) -> str:
         """sha256 over kind, VERSION, fields, and the keys of input stages."""
         return content_key(self.science(by_content=True))
+
+    @property
+    def words(self) -> str:
+        """What is done, for people. Not unique; keys are."""
+        raise NotImplementedError(f"{self.kind} has no words")
 
     def inputs(self) -> tuple[Stage, ...]:
         """The stages this one reads, each once, in field order."""
@@ -49,7 +56,11 @@ class Stage:
 
     def science(self, *, by_content: bool = False) -> dict[str, Any]:
         """The stage as JSON, inputs as {"key": ...}. `by_content` gives the keyed form (digests for local paths)."""
-        fields = {item.name: _json(getattr(self, item.name), by_content) for item in dataclasses.fields(self)}
+        fields = {
+            item.name: _json(getattr(self, item.name), by_content)
+            for item in dataclasses.fields(self)
+            if not (item.name in self.LATER and getattr(self, item.name) is None)
+        }
         return {"kind": self.kind, "version": self.VERSION, **fields}
 
 
@@ -58,6 +69,10 @@ class Rows(Stage):
     """A task's examples as one table: id, group, texts, label, split (train or test)."""
 
     task: TaskConfig
+
+    @property
+    def words(self) -> str:
+        return "rows"
 
 
 class Split(Config):
@@ -75,6 +90,17 @@ class Split(Config):
 
 
 @dataclass(frozen=True)
+class Piece:
+    """The `index`-th of `count` equal shares of a part, by hash of group: fresh rows for every rung of a ladder."""
+
+    index: int
+    count: int
+
+    def holds(self, seed: int, group: str) -> bool:
+        return int(hash_unit("piece", seed, group) * self.count) == self.index
+
+
+@dataclass(frozen=True)
 class Part:
     """Some of a task's rows. A value, not a stage: readers pick the rows out of the table. `test` knows no seed."""
 
@@ -82,11 +108,42 @@ class Part:
     name: PartName
     split: Split | None = None
     seed: int | None = None
+    piece: Piece | None = None
+
+    @property
+    def words(self) -> str:
+        return self.name if self.piece is None else f"{self.name} {self.piece.index + 1}/{self.piece.count}"
+
+    def json(self, by_content: bool) -> dict[str, Any]:
+        """The part as it enters a stage's science; `piece` came later, and is left out where there is none."""
+        found = {item.name: _json(getattr(self, item.name), by_content) for item in dataclasses.fields(self)}
+        if self.piece is None:
+            del found["piece"]
+        return found
 
 
 @dataclass(frozen=True)
-class Train(Stage):
-    """Finetune a learner on a part's rows. `labels` None means ground truth. `val` is held out for curves and selection."""
+class Embed(Stage):
+    """A frozen model's hidden states of all of a task's rows, one vector a text for each of some layers, in one pass.
+
+    `layers` count from 0 (the embeddings) to the model's depth; negative ones from the end; `middle` is half the depth.
+    """
+
+    model: ModelRef
+    rows: Rows
+    layers: tuple[Layer, ...]
+    pooling: str
+    max_tokens: int
+    precision: str
+
+    @property
+    def words(self) -> str:
+        return f"embed by {self.model.short}, layer {', '.join(map(str, self.layers))}"
+
+
+@dataclass(frozen=True)
+class Model(Stage):
+    """A learner taught by a part's rows. `labels` None means ground truth. `val` is held out for curves and selection."""
 
     learner: Learner
     rows: Part
@@ -96,10 +153,33 @@ class Train(Stage):
     val: Part | None = None
     val_labels: Labels | None = None
 
+    @property
+    def words(self) -> str:
+        learned = "truth" if self.labels is None else f"{self.labels.origin} labels"
+        what = f"{self.learner.model.short} on {self.rows.words} ({learned}, {self.loss.kind}) s{self.seed}"
+        return f"{self.kind.lower()} {what}"
+
+
+@dataclass(frozen=True)
+class Train(Model):
+    """Finetune a learner's model."""
+
+
+@dataclass(frozen=True)
+class Probe(Model):
+    """Fit a linear head on hidden states that an Embed stage holds."""
+
+    features: Embed = field(kw_only=True)
+
 
 @dataclass(frozen=True)
 class Labels(Stage):
-    """A stage that yields class probabilities by example id (labels.parquet)."""
+    """A stage that yields class probabilities by example id (labels.parquet), and maybe a weight for each row."""
+
+    @property
+    def origin(self) -> str:
+        """Whose labels these are, in a word or two."""
+        return self.words
 
     def on(self, part: Part) -> Labels:
         """The same labeller, asked about other rows."""
@@ -110,10 +190,37 @@ class Labels(Stage):
 class Predict(Labels):
     """A trained model's class probabilities on some rows."""
 
-    model: Train
+    model: Model
     rows: Part
 
+    @property
+    def words(self) -> str:
+        return f"predict {self.rows.words} by {self.model.words.partition(' ')[2]}"
+
+    @property
+    def origin(self) -> str:
+        return self.model.learner.model.short
+
     def on(self, part: Part) -> Predict:
+        return dataclasses.replace(self, rows=part)
+
+
+@dataclass(frozen=True)
+class Given(Labels):
+    """Class probabilities that came with the task's rows (a column of task `features`): a supervisor nobody trains here."""
+
+    column: str
+    rows: Part
+
+    @property
+    def words(self) -> str:
+        return f"given {self.column} of {self.rows.words}"
+
+    @property
+    def origin(self) -> str:
+        return self.column
+
+    def on(self, part: Part) -> Given:
         return dataclasses.replace(self, rows=part)
 
 
@@ -127,6 +234,14 @@ class Combine(Labels):
     labels: tuple[Labels, ...]
     how: HowCombined = "mean_prob"
 
+    @property
+    def words(self) -> str:
+        return f"combine {self.how} of {len(self.labels)}: {self.labels[0].words}"
+
+    @property
+    def origin(self) -> str:
+        return f"{len(self.labels)}x {self.labels[0].origin}"
+
     def on(self, part: Part) -> Combine:
         return dataclasses.replace(self, labels=tuple(labels.on(part) for labels in self.labels))
 
@@ -138,6 +253,10 @@ class Grade(Stage):
     labels: Labels
     rows: Part
     supervisor: Labels | None = None
+
+    @property
+    def words(self) -> str:
+        return f"grade {self.labels.words}"
 
 
 @dataclass(frozen=True)
@@ -195,7 +314,9 @@ def _json(value: Any, by_content: bool) -> Any:
     if isinstance(value, Stage):
         return {"key": value.key}
     if isinstance(value, Part):
-        return {item.name: _json(getattr(value, item.name), by_content) for item in dataclasses.fields(value)}
+        return value.json(by_content)
+    if isinstance(value, Piece):
+        return dataclasses.asdict(value)
     if isinstance(value, tuple):
         return [_json(item, by_content) for item in value]
     if isinstance(value, Config):

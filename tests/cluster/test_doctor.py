@@ -120,6 +120,18 @@ def test_memory_cores_and_limits() -> None:
     assert doctor.shared_memory(None).state == doctor.shared_memory(2 * GIB).state == "ok"
 
 
+def test_a_containers_memory_is_what_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the container already uses is not free, whatever the machine has."""
+    limit, use = tmp_path / "memory.max", tmp_path / "memory.current"
+    monkeypatch.setattr(surroundings, "CGROUPS", ((limit, use),))
+    limit.write_text("104857600\n")
+    use.write_text("62914560\n")
+    found = surroundings.memory()
+    assert (found.available, found.total) == (41943040, 104857600)
+    limit.write_text("max\n")
+    assert surroundings.memory().total == found.machine
+
+
 def test_disks(tmp_path: Path) -> None:
     there = surroundings.room(tmp_path / "not" / "yet")
     assert there.writable

@@ -119,6 +119,7 @@ def test_auto_takes_the_lowest_stage_and_the_largest_micro_batch_that_fit() -> N
 def test_no_more_tokens_in_memory_than_make_a_pass_faster() -> None:
     roomy = Device(10_000 * GB, gpu=True)
     assert choose(Task(BIG, 4096, 512, "bf16"), roomy, 1, Wanted("plain")).micro == TOKEN_CAP // 512
+    assert 3 not in Wanted(compile=True).stages()
     assert choose(Task(BIG, 4096, 2 * TOKEN_CAP, "bf16"), roomy, 1, Wanted("plain")).micro == 1
     assert choose(Task(BIG, 12, 512, "bf16"), roomy, 1, Wanted("plain")).micro == 12, "a share that fits is not cut"
 

@@ -122,11 +122,20 @@ WIDE = {"zero": 3, "micro_batch": 4}
 @pytest.fixture(scope="module")
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     """A model whose matrices are too large for ZeRO-3 to keep whole; evaluated often, its best weights kept."""
-    cases = [Case("whole", WIDE), Case("break", WIDE, stop_after=5, work="wide"), Case("mend", WIDE, work="wide")]
+    folder = tmp_path_factory.mktemp("wide")
     model = {"source": "tiny:bert", "width": 384, "depth": 1}
-    return trained(
-        tmp_path_factory.mktemp("wide"), "naive", cases, strong__model=model, strong__evaluate=3, strong__select="best"
-    )
+    changes: dict[str, Any] = {"strong__model": model, "strong__evaluate": 3, "strong__select": "best"}
+    lora = recipe(folder, "naive", **changes, strong__lora={"rank": 4})
+    head = recipe(folder, "naive", **changes, strong__trainable_layers=0)
+    cases = [
+        Case("whole", WIDE),
+        Case("break", WIDE, stop_after=5, work="wide"),
+        Case("mend", WIDE, work="wide"),
+        Case("lora", {"zero": 0}, recipe=lora),
+        Case("lora-cut", {**WIDE, "gradient_checkpointing": True}, recipe=lora),
+        Case("head", {"zero": 2}, recipe=head),
+    ]
+    return trained(folder, "naive", cases, **changes)
 
 
 def test_weights_that_are_fetched_ahead_are_read_whole(wide: Trained) -> None:
@@ -134,6 +143,18 @@ def test_weights_that_are_fetched_ahead_are_read_whole(wide: Trained) -> None:
     assert wide.gangs["whole"].errors == wide.gangs["mend"].errors == [None, None]
     assert distance(weights(wide.gangs["whole"].out), wide.alone) < (WHOLE, EACH)
     assert bitwise(weights(wide.gangs["mend"].out), weights(wide.gangs["whole"].out))
+
+
+def test_frozen_weights_are_recomputed_from_shards(wide: Trained) -> None:
+    """LoRA with gradient checkpointing under ZeRO-3: most weights are frozen, cut up, and needed twice a step."""
+    assert wide.gangs["lora-cut"].errors == [None, None]
+    assert distance(weights(wide.gangs["lora-cut"].out), weights(wide.gangs["lora"].out)) < (WHOLE, EACH)
+
+
+def test_a_rank_that_owns_no_parameter_takes_part_in_selection(wide: Trained) -> None:
+    """Two ranks, one learning parameter, the best weights kept: both go through the same collectives at the end."""
+    assert wide.gangs["head"].errors == [None, None]
+    assert wide.gangs["head"].metrics["select"] == "best"
 
 
 def test_a_run_travels_between_stages_and_world_sizes(confidence: Trained) -> None:

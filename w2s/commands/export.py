@@ -110,11 +110,13 @@ def _by_key(recipe: Recipe, method: MethodConfig, prefix: str) -> tuple[MethodCo
 
 
 def _behind(labels: Labels) -> list[Train]:
-    """The models whose verdict the labels are."""
-    if isinstance(labels, Predict):
-        return [labels.model]
-    assert isinstance(labels, Combine)
-    return [model for each in labels.labels for model in _behind(each)]
+    """The models whose verdict the labels are. Raises BadInput for a verdict that no finetuned model gave."""
+    if isinstance(labels, Combine):
+        return [model for each in labels.labels for model in _behind(each)]
+    if not (isinstance(labels, Predict) and isinstance(labels.model, Train)):
+        what = f"{labels.words} comes from no finetuned model"
+        raise BadInput("export", what, "a probe's head is head.safetensors in its own folder of the store")
+    return [labels.model]
 
 
 def _listed(stages: Sequence[Train]) -> str:

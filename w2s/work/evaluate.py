@@ -17,10 +17,12 @@ from w2s.work.scorer import Scorer
 PREDICT_TOKENS = 8_192  # padded tokens per forward pass
 
 
-def evaluate(scorer: Scorer, data: Dataset, tokenizer: Tokenizer) -> dict[str, float]:
+def evaluate(
+    scorer: Scorer, data: Dataset, tokenizer: Tokenizer, told: Callable[[int], None] = lambda rows: None
+) -> dict[str, float]:
     """`agreement` with the labels it learns from, `accuracy` against ground truth (for curves, never for selection
     unless `oracle`), and `loss`, the cross-entropy to those labels. The same numbers on every rank."""
-    logits_NC = all_scores(scorer, data, tokenizer)
+    logits_NC = all_scores(scorer, data, tokenizer, told)
     log_p_NC = torch.log_softmax(logits_NC, dim=-1)
     choice_N = logits_NC.argmax(dim=-1)
     return {

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Literal
 
-import psutil
 import torch
 
+from cluster import surroundings
 from cluster.errors import Problem
 from cluster.job import Context
 from cluster.memory import TOKEN_CAP, Device, Stage, Task, Wanted, choose
@@ -45,7 +46,7 @@ def fitted_to_predict(context: Context, learner: Learner, ranks: Ranks) -> Conte
     if context.machines.get("zero", "auto") != "auto" or not in_gang(ranks):
         return context
     sizes = _sizes(learner, ranks)
-    fits = sizes is not None and FULL * sizes.parameters < WEIGHTS_SHARE * _device(ranks).bytes
+    fits = sizes is not None and FULL * sizes.parameters < WEIGHTS_SHARE * _device(ranks, 1.0).bytes
     return replace(context, machines={**context.machines, "zero": 0 if fits else 3})
 
 
@@ -61,10 +62,11 @@ def _choice(context: Context, learner: Learner, ranks: Ranks, sizes: Sizes, gang
         machines.get("offload", "none"),
         machines.get("nvme_path"),
         bool(machines.get("gradient_checkpointing")),
+        bool(machines.get("compile")),
     )
     task = Task(sizes, rows_of(learner, ranks.count), learner.max_tokens, learner.precision)
     try:
-        choice = choose(task, _device(ranks), ranks.count, wanted, context.name)
+        choice = choose(task, _device(ranks, _share(machines)), ranks.count, wanted, context.name)
     except Problem as problem:
         if gang:
             raise
@@ -91,9 +93,15 @@ def _sizes(learner: Learner, ranks: Ranks) -> Sizes | None:
     return Sizes.from_json(told) if told is not None else None
 
 
-def _device(ranks: Ranks) -> Device:
-    """The least any rank has free: of its GPU, or its share of the node's memory."""
+def _share(machines: Mapping[str, Any]) -> float:
+    """Of a GPU that others work on too, the part this stage reserved."""
+    return float(machines.get("gpus") or 1.0)
+
+
+def _device(ranks: Ranks, share: float) -> Device:
+    """The least any rank has free: of its part of a GPU, or of the memory that the node's ranks have together."""
     if ranks.device == "cuda":
-        return Device(int(ranks.least(torch.cuda.mem_get_info()[0])), gpu=True)
+        free, total = torch.cuda.mem_get_info()
+        return Device(int(ranks.least(min(free, share * total))), gpu=True)
     neighbours = int(os.environ.get("LOCAL_WORLD_SIZE", ranks.count))
-    return Device(int(ranks.least(psutil.virtual_memory().available / neighbours)), gpu=False)
+    return Device(int(ranks.least(surroundings.memory().available / neighbours)), gpu=False)

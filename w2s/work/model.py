@@ -43,6 +43,10 @@ class Assets(Protocol):
     def static_files(self, model: ModelRef) -> tuple[Path, Path]: ...
 
 
+class Head(nn.Linear):
+    """A linear layer that DeepSpeed's autocast does not know by its class, and so leaves in its own precision."""
+
+
 class Weight(NamedTuple):
     """A parameter that learns."""
 
@@ -61,7 +65,7 @@ class Classifier(nn.Module):
         self.body = body
         self.pooling: Pooling = pooling
         # skip_init: the usual constructor would draw from the global generator
-        self.head: nn.Linear = cast("Any", nn.utils.skip_init)(nn.Linear, _width(body), n_outputs, bias=False)
+        self.head: nn.Linear = cast("Any", nn.utils.skip_init)(Head, _width(body), n_outputs, bias=False)
         nn.init.zeros_(self.head.weight)
         bodies.freeze(body, trainable_layers)
         self.frozen_body = trainable_layers == 0
@@ -111,18 +115,24 @@ def load(learner: Learner, n_outputs: int, seed: int, assets: Assets | None = No
     The head is drawn from `seed` alone; torch's global generator is left as it was. Raises BadInput for a model that
     cannot be loaded or cannot do what the learner asks (layers, pooling, max_tokens).
     """
-    body, tokenizer = _pretrained(learner.model, assets)
-    limit = bodies.longest_input(body)
-    if limit is not None and learner.max_tokens > limit:
-        what = f"max_tokens {learner.max_tokens}, but this model reads at most {limit}"
-        raise BadInput(f"model {learner.model.short}", what, f"set max_tokens to {limit} or less")
-    model = Classifier(body, n_outputs, _pooling(learner, body), learner.trainable_layers)
+    body, tokenizer, pooling = load_body(learner, assets)
+    model = Classifier(body, n_outputs, pooling, learner.trainable_layers)
     if learner.head == "normal":
         with torch.no_grad():
             model.head.weight.normal_(0.0, HEAD_STD, generator=torch.Generator().manual_seed(seed))
     if learner.lora is not None:
         lora.inject(body, learner.lora, seed, learner.model)
     return model.eval(), tokenizer
+
+
+def load_body(learner: Learner, assets: Assets | None = None) -> tuple[nn.Module, Tokenizer, Pooling]:
+    """The learner's pretrained model without a head, and how its hidden states are pooled. Raises BadInput as `load` does."""
+    body, tokenizer = _pretrained(learner.model, assets)
+    limit = bodies.longest_input(body)
+    if limit is not None and learner.max_tokens > limit:
+        what = f"max_tokens {learner.max_tokens}, but this model reads at most {limit}"
+        raise BadInput(f"model {learner.model.short}", what, f"set max_tokens to {limit} or less")
+    return body.eval(), tokenizer, _pooling(learner, body)
 
 
 def save(

@@ -28,9 +28,10 @@ def run(context: Context) -> dict[str, Any]:
     folder = context.inputs[context.science["model"]["key"]] / "model"
     learner = Learner.model_validate(describe(folder)["meta"]["learner"])  # its limits hold for prediction as well
     context = fitted_to_predict(context, learner, ranks)
-    with sharded.loading(context.machines, learner, ranks, saved=True):
-        model, tokenizer = restore(folder)
-    scorer = sharded.make_scorer(context.machines, model, learner, ranks)
+    with context.watch.busy():
+        with sharded.loading(context.machines, learner, ranks, saved=True):
+            model, tokenizer = restore(folder)
+        scorer = sharded.make_scorer(context.machines, model, learner, ranks)
     data = encode(tokenizer, rows, torch.zeros(len(rows), rows.n_classes), learner.max_tokens, "truncate")
 
     def told(done: int) -> None:

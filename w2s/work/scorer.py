@@ -5,15 +5,15 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from w2s.learner import Learner
 from w2s.work.dataset import Batch
-from w2s.work.model import Classifier
 from w2s.work.ranks import Ranks
 
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -22,7 +22,7 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 class Scorer(ABC):
     """A model and the ranks that hold it. Every rank scores as many batches as every other: a pass may need them all."""
 
-    def __init__(self, model: Classifier, learner: Learner, ranks: Ranks) -> None:
+    def __init__(self, model: nn.Module, learner: Learner, ranks: Ranks) -> None:
         self.model, self.learner, self.ranks, self.device = model, learner, ranks, ranks.device
 
     def forward(self, batch: Batch) -> Tensor:
@@ -32,12 +32,19 @@ class Scorer(ABC):
 
     def scores(self, batch: Batch) -> Tensor:
         """Logits [B, C] in fp32, without gradient, on the CPU."""
+        return self._quietly(self.forward, batch)
+
+    def outputs(self, batch: Batch) -> Tensor:
+        """What the model says of every text of the batch, as it is, in fp32, without gradient, on the CPU."""
+        return self._quietly(self._scores, batch).float()
+
+    def _quietly(self, ask: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
         training = self.model.training
         self.model.eval()
         with torch.no_grad():
-            logits_BC = self.forward(batch.to(self.device))
+            found = ask(batch.to(self.device))
         self.model.train(training)
-        return logits_BC.cpu()
+        return found.cpu()
 
     @abstractmethod
     def _scores(self, batch: Batch) -> Tensor:
@@ -51,7 +58,7 @@ class PlainScorer(Scorer):
         return plain_scores(self.model, batch, self.learner.precision, self.device)
 
 
-def plain_scores(model: Classifier, batch: Batch, precision: str, device: str) -> Tensor:
+def plain_scores(model: nn.Module, batch: Batch, precision: str, device: str) -> Tensor:
     """A forward pass in the learner's precision."""
     with autocast(precision, device):
         scores: Tensor = model(batch.input_ids, batch.attention_mask)

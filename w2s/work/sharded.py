@@ -12,6 +12,7 @@ from typing import Any
 from cluster.zero import Zero as Settings
 from w2s.learner import Learner
 from w2s.loss import LossConfig
+from w2s.work.hidden import Reader
 from w2s.work.model import Classifier
 from w2s.work.ranks import Ranks
 from w2s.work.scorer import PlainScorer, Scorer
@@ -64,7 +65,7 @@ def make_stepper(
     return zero.Zero(model, learner, loss, ranks, found)
 
 
-def make_scorer(machines: Mapping[str, Any], model: Classifier, learner: Learner, ranks: Ranks) -> Scorer:
+def make_scorer(machines: Mapping[str, Any], model: Classifier | Reader, learner: Learner, ranks: Ranks) -> Scorer:
     """A trained model, to predict with: whole on each device, or cut up over the gang where its weights need that."""
     found = settings(machines, ranks)
     model.requires_grad_(False)

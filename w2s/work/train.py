@@ -66,9 +66,9 @@ def _run(context: Context) -> dict[str, Any]:
     context.watch.note(f"{len(rows)} rows to learn from; loading {learner.model.source}")
     ranks = Ranks.of(context)
     context = fitted(context, learner, ranks)
-    with sharded.loading(context.machines, learner, ranks):
+    with context.watch.busy(), sharded.loading(context.machines, learner, ranks):
         model, tokenizer = load(learner, rows.n_outputs, science["seed"])
-    check_model(context, learner.model)
+        check_model(context, learner.model)
     data = _dataset(context, rows, science["labels"], learner, tokenizer)
     held_out = None
     if science["val"] is not None:
@@ -79,10 +79,10 @@ def _run(context: Context) -> dict[str, Any]:
     compile_if_asked(context.machines, model, context.device)
     # dropout draws from here, each rank its own; order and head have generators of their own
     torch.manual_seed(science["seed"] + ranks.rank)
-    stepper = make_stepper(context.machines, model, learner, loss, ranks)
+    with context.watch.busy():
+        stepper = make_stepper(context.machines, model, learner, loss, ranks)
     loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=science["seed"])
     progress, seconds = loop.run()
-    state = stepper.export()
     metrics = loop.metrics(seconds)
 
     def publish() -> None:
@@ -91,7 +91,9 @@ def _run(context: Context) -> dict[str, Any]:
             card.write(context.out / "model", card.of_training(context, metrics))
             (context.out / "curve.json").write_text(json.dumps(progress.curve, indent=1))
 
-    ranks.together(publish, context.name)
+    with context.watch.busy():
+        state = stepper.export()
+        ranks.together(publish, context.name)
     return metrics
 
 
@@ -111,6 +113,7 @@ class Loop:
     ) -> None:
         self.context, self.learner, self.stepper, self.tokenizer = context, learner, stepper, tokenizer
         self.data, self.held_out, self.ranks = data, held_out, stepper.ranks
+        stepper.see_labels(data.target_NC)
         self.lengths = data.lengths
         self.steps, ends = schedule(
             [length * data.candidates for length in self.lengths],
@@ -147,7 +150,7 @@ class Loop:
             self.context.watch.progress(progress.step, total)
             if self._due and progress.step < total:
                 self._checkpoint()
-        if self.learner.select != "last" and self.best:
+        if progress.best_step and self.learner.select != "last":  # `best` may be empty: a rank may own no parameter
             self.stepper.load_weights(self.best)
         return progress, time.monotonic() - self._started
 
@@ -205,7 +208,11 @@ class Loop:
         if self.held_out is None:
             return
         progress = self.progress
-        point = evaluate(self.stepper, self.held_out, self.tokenizer)
+
+        def told(rows: int) -> None:
+            self.context.watch.progress(progress.step, len(self.steps))  # how far the rows are is nobody's concern
+
+        point = evaluate(self.stepper, self.held_out, self.tokenizer, told)
         progress.curve.append({"step": progress.step, **point})
         for name, value in point.items():
             self.context.watch.scalar(f"eval/{name}", value, progress.step)
@@ -227,6 +234,10 @@ class Loop:
         return time.monotonic() - self._saved_at >= 60 * float(self.context.machines.get("checkpoint_minutes", 10))
 
     def _checkpoint(self) -> None:
+        with self.context.watch.busy():
+            self._save()
+
+    def _save(self) -> None:
         tensors, numbers = self.stepper.state()
         tensors |= {f"weights/{name}": value for name, value in self.stepper.weights().items()}
         tensors |= {f"best/{name}": value for name, value in self.best.items()}

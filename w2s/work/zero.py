@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,6 +27,7 @@ from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.work import optim
 from w2s.work.dataset import Batch
+from w2s.work.hidden import Reader
 from w2s.work.model import Classifier
 from w2s.work.ranks import Ranks
 from w2s.work.scorer import Scorer
@@ -93,7 +95,7 @@ class _Stage3:
 class ZeroScorer(Scorer):
     """A trained model cut up over the ranks of a gang (ZeRO-3 without an optimizer)."""
 
-    def __init__(self, model: Classifier, learner: Learner, ranks: Ranks, settings: Settings) -> None:
+    def __init__(self, model: Classifier | Reader, learner: Learner, ranks: Ranks, settings: Settings) -> None:
         super().__init__(model, learner, ranks)
         prepare(ranks.device)
         if learner.model.form != "static":
@@ -108,7 +110,7 @@ class ZeroScorer(Scorer):
         return scores
 
 
-def _check_cut(model: Classifier) -> None:
+def _check_cut(model: Classifier | Reader) -> None:
     """Under ZeRO-3 a pretrained body must have been cut up while it was loaded: otherwise every rank holds all of it.
 
     transformers says nothing when it did not. Raises BadEnvironment.
@@ -123,7 +125,7 @@ def _check_cut(model: Classifier) -> None:
         )
 
 
-def _elements(model: Classifier) -> int:
+def _elements(model: nn.Module) -> int:
     return sum(math.prod(optim.shape(weight)) for weight in model.parameters())
 
 
@@ -218,7 +220,8 @@ class Zero(Stepper):
         for index, (name, parameter, _) in enumerate(self.named):
             for slot in SLOTS:
                 self._set(parameter, slot, self._shown(index, parameter, tensors, f"optim/{name}/{slot}"))
-        step = float(tensors[f"optim/{self.named[0].name}/step"])  # one count for all: they were stepped together
+        # one count for all: they were stepped together
+        step = max((float(tensors[name]) for name in tensors if re.fullmatch("optim/.+/step", name)), default=0.0)
         for flat in self._flats:
             self._optimizer.state[flat]["step"].fill_(step)
 
@@ -230,10 +233,11 @@ class Zero(Stepper):
             self._engine.empty_partition_cache()
 
     def _shown(self, index: int, parameter: nn.Parameter, tensors: Mapping[str, Tensor], name: str) -> Tensor:
-        """A whole parameter, read by the rank that owns it and shown to all."""
+        """A whole parameter, read by the rank that owns it and shown to all. One device has no optimizer state of a parameter
+        that no gradient ever reached; here that is zeros."""
         shape = optim.shape(parameter)
-        whole = torch.empty(shape, dtype=torch.float32, device=self.device)
-        if self.owns(index):
+        whole = torch.zeros(shape, dtype=torch.float32, device=self.device)
+        if self.owns(index) and name in tensors:
             whole.copy_(tensors[name])
         return self.ranks.broadcast(whole, index % self.ranks.count)
 

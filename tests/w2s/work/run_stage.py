@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,9 @@ class Ledger:
 
     def note(self, text: str) -> None:
         self.notes.append(text)
+
+    def busy(self) -> AbstractContextManager[None]:
+        return nullcontext()
 
 
 class Bench:
