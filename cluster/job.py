@@ -4,7 +4,7 @@ running job holds in its hands (Context)."""
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -47,6 +47,8 @@ class Job:
     machines: Mapping[str, Any] = field(default_factory=dict)
     resources: Resources = Resources()
     retries: int = 0
+    pack: str = ""
+    """Small jobs of one pack may be done in one go, by the target's sibling `function_pack(contexts) -> metrics of each`."""
 
 
 @dataclass(frozen=True)
@@ -134,3 +136,6 @@ class Context:
 
 Target = Callable[[Context], Mapping[str, Any]]
 """A job's function: does the work, writes into `context.out`, returns the final metrics (plain JSON)."""
+
+PackTarget = Callable[[Sequence[Context]], Sequence[Mapping[str, Any]]]
+"""The function of a pack of jobs: does the work of all, returns the metrics of each in the same order."""

@@ -7,12 +7,13 @@ from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Sequence
 from typing import Protocol
 
 from cluster.errors import BadEnvironment
 from cluster.events import Listener
 from cluster.job import Job
-from cluster.worker import Ended, LeaseRef, execute
+from cluster.worker import Assignment, Ended, execute_pack
 
 
 class Pool(Protocol):
@@ -26,8 +27,8 @@ class Pool(Protocol):
         """Whether `start(job)` would begin at once."""
         ...
 
-    def start(self, job: Job, lease: LeaseRef | None) -> None:
-        """Begin a job."""
+    def start(self, assignments: Sequence[Assignment]) -> None:
+        """Begin a job, or several solo jobs of one pack as one."""
         ...
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
@@ -56,7 +57,7 @@ class InlinePool:
 
     def __init__(self, store_url: str) -> None:
         self._url = store_url
-        self._queue: deque[tuple[Job, LeaseRef | None]] = deque()
+        self._queue: deque[Sequence[Assignment]] = deque()
         self._stopping = False
 
     def check(self, job: Job) -> None:
@@ -66,15 +67,16 @@ class InlinePool:
     def has_room(self, job: Job) -> bool:
         return not self._queue
 
-    def start(self, job: Job, lease: LeaseRef | None) -> None:
-        self._queue.append((job, lease))
+    def start(self, assignments: Sequence[Assignment]) -> None:
+        self._queue.append(assignments)
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
         if not self._queue:
             time.sleep(timeout_s)
             return []
-        job, lease = self._queue.popleft()
-        return [execute(job, self._url, lease, emit, stop=lambda: self._stopping, device=_device(job))]
+        assignments = self._queue.popleft()
+        device = _device(assignments[0][0])
+        return execute_pack(assignments, self._url, emit, stop=lambda: self._stopping, device=device)
 
     def notice(self) -> str:
         return ""

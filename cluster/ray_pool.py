@@ -26,7 +26,7 @@ from cluster.job import Job, Resources
 from cluster.placement import EXACT, Node, each_of, refuse_gang, refuse_solo, strategy
 from cluster.ray_connect import connect, disconnect, first_line
 from cluster.solo_worker import SoloWorker
-from cluster.worker import Ended, LeaseRef
+from cluster.worker import Assignment, Ended, LeaseRef
 
 __all__ = ["RayPool", "connect", "disconnect"]
 
@@ -47,7 +47,7 @@ class _Slot:
     shape: Resources
     warm: Any  # the reference that is ready once the actor has been placed and has loaded; of a gang, once it has its place
     jobs_done: int = 0
-    job: Job | None = None
+    jobs: tuple[Job, ...] = ()  # what it is at: one, or several of a pack
     result: Any = None  # the reference of the running job
     told: Any = None  # the reference of the pending events() call
     since: float = field(default_factory=time.monotonic)  # of the job, or of idleness
@@ -55,6 +55,11 @@ class _Slot:
     asked_to_stop: bool = False  # such a worker stops whatever it is given, so it is not used again
     nodes: frozenset[str] = frozenset()  # where a gang's ranks are
     folder: Path | None = None  # Ray Train's storage of a gang: thrown away
+
+    @property
+    def job(self) -> Job | None:
+        """The first of what it is at; None while idle."""
+        return self.jobs[0] if self.jobs else None
 
     @property
     def is_gang(self) -> bool:
@@ -111,14 +116,15 @@ class RayPool:
             return False  # what is free in total may be what the gang's node lacks
         return self._fits_beside(shape, [slot for slot in self._slots if slot.job is not None])
 
-    def start(self, job: Job, lease: LeaseRef | None) -> None:
+    def start(self, assignments: Sequence[Assignment]) -> None:
+        job, lease = assignments[0]
         shape = self.shape(job)
         if shape.ranks:
             self._start_gang(job, shape, lease)
             return
         slot = self._idle(shape) or self._new(shape)
-        slot.job, slot.since, slot.said_waiting = job, time.monotonic(), False
-        slot.result = slot.actor.run.remote(job, self.store_url, lease, "cuda" if shape.gpus > 0 else "cpu")
+        slot.jobs, slot.since, slot.said_waiting = tuple(job for job, _ in assignments), time.monotonic(), False
+        slot.result = slot.actor.run.remote(list(assignments), self.store_url, "cuda" if shape.gpus > 0 else "cpu")
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
         busy = [slot for slot in self._slots if slot.job is not None]
@@ -134,7 +140,7 @@ class RayPool:
         for slot in busy:
             self._listen(slot, emit, last=slot.result in finished)
             self._say_if_waiting(slot, emit)
-        return [self._collect(slot) for slot in busy if slot.result in finished]
+        return [ended for slot in busy if slot.result in finished for ended in self._collect(slot)]
 
     def notice(self) -> str:
         return self._notice
@@ -230,7 +236,7 @@ class RayPool:
             num_cpus=0, max_concurrency=THREADS, runtime_env={"env_vars": ENVIRONMENT},
             scheduling_strategy=NodeAffinitySchedulingStrategy(self._home, soft=False),
         ).remote()  # fmt: skip
-        slot = _Slot(keeper, shape, warm=keeper.warm.remote(), job=job, folder=_throw_away())  # type: ignore[attr-defined]
+        slot = _Slot(keeper, shape, warm=keeper.warm.remote(), jobs=(job,), folder=_throw_away())  # type: ignore[attr-defined]
         spread = strategy(shape, self._nodes)
         slot.result = keeper.run.remote(job, self.store_url, lease, shape, spread, str(slot.folder))  # type: ignore[attr-defined]
         self._slots.append(slot)
@@ -272,27 +278,28 @@ class RayPool:
                     slot.nodes = frozenset(rank["node"] for rank in event.data["ranks"])
                 emit(event)
 
-    def _collect(self, slot: _Slot) -> Ended:
-        job = slot.job
-        assert job is not None
-        slot.job, slot.told, slot.since = None, None, time.monotonic()
-        slot.jobs_done += 1
+    def _collect(self, slot: _Slot) -> list[Ended]:
+        jobs = slot.jobs
+        slot.jobs, slot.told, slot.since = (), None, time.monotonic()
+        slot.jobs_done += len(jobs)
         try:
-            ended: Ended = self._ray.get(slot.result)
+            told: Ended | list[Ended] = self._ray.get(slot.result)
         except self._ray.exceptions.RayError as error:
             self._drop(slot)
             for idle in [other for other in self._slots if other.job is None]:
                 self._drop(idle)  # what killed one may have killed them too, and a dead one costs its next job a try
-            if slot.asked_to_stop:
-                return Ended(job.key, "stopped", error=Interrupted(job.name, "stopped before it had begun").record())
-            who = "its gang's keeper" if slot.is_gang else "its worker"
-            problem = StageFailed(
-                job.name, f"{who} died: {first_line(error)}", "often out of memory; the log has its last words"
-            )
-            return Ended(job.key, "failed", error=problem.record(), died=True)
+            return [self._died(slot, job, error) for job in jobs]
         if slot.is_gang or slot.asked_to_stop or slot.jobs_done >= MAX_JOBS_PER_ACTOR:
             self._drop(slot)
-        return ended
+        return [told] if isinstance(told, Ended) else told
+
+    def _died(self, slot: _Slot, job: Job, error: Exception) -> Ended:
+        if slot.asked_to_stop:
+            return Ended(job.key, "stopped", error=Interrupted(job.name, "stopped before it had begun").record())
+        who = "its gang's keeper" if slot.is_gang else "its worker"
+        what = f"{who} died: {first_line(error)}"
+        problem = StageFailed(job.name, what, "often out of memory; the log has its last words")
+        return Ended(job.key, "failed", error=problem.record(), died=True)
 
 
 def _throw_away() -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -28,6 +28,7 @@ from cluster.worker import Ended, LeaseRef
 
 State = Literal["waiting", "running", "elsewhere", "cached", "done", "failed", "skipped", "stopped"]
 POLL_S = 0.2
+PACK = 256  # small jobs handed to one worker at a time
 ELSEWHERE_S = 1.0  # how often we look whether another driver has finished or died
 
 
@@ -143,10 +144,34 @@ class Scheduler:
                 return
             if states[key] == "elsewhere" and time.monotonic() - self._looked[key] < ELSEWHERE_S:
                 continue
-            if self._pool.has_room(jobs[key]):
-                self._start(jobs[key], summary)
+            if states[key] in ("waiting", "elsewhere") and self._pool.has_room(jobs[key]):
+                self._start([jobs[key], *self._companions(jobs[key], ready, jobs, states)], summary)
 
-    def _start(self, job: Job, summary: Summary) -> None:
+    def _companions(
+        self, job: Job, ready: Sequence[str], jobs: Mapping[str, Job], states: Mapping[str, State]
+    ) -> list[Job]:
+        """Other ready jobs of the same pack. One that has failed before is done alone: it may be what its company died of."""
+        if not job.pack or self._attempts.get(job.key):
+            return []
+        found = [
+            jobs[key]
+            for key in ready
+            if key != job.key
+            and jobs[key].pack == job.pack
+            and states[key] == "waiting"
+            and not self._attempts.get(key)
+        ]
+        return [other for other in found if other.resources == job.resources][: PACK - 1]
+
+    def _start(self, jobs: Sequence[Job], summary: Summary) -> None:
+        claimed = [(job, lease) for job in jobs if (lease := self._claim(job, summary)) is not None]
+        if claimed:
+            self._pool.start(claimed)
+        if self._stopping:  # asked between our look and our start
+            self._pool.stop()
+
+    def _claim(self, job: Job, summary: Summary) -> LeaseRef | None:
+        """The lease of a job that is ours to do; None for one that another driver does or has done."""
         lease = self._leases.acquire(job.key)
         if lease is None:
             if summary.states[job.key] != "elsewhere":
@@ -156,18 +181,16 @@ class Scheduler:
             self._looked[job.key] = time.monotonic()
             if self._store.has(job.key):
                 self._finish_elsewhere(job, summary)
-            return
+            return None
         if self._store.has(job.key):  # finished between our look and our lease
             lease.release()
             self._finish_elsewhere(job, summary)
-            return
+            return None
         self._held[job.key] = lease
         self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
         self._begun_at.pop(job.key, None)
         summary.states[job.key] = "running"
-        self._pool.start(job, LeaseRef(lease.number, lease.owner_id))
-        if self._stopping:  # asked between our look and our start
-            self._pool.stop()
+        return LeaseRef(lease.number, lease.owner_id)
 
     def _finish_elsewhere(self, job: Job, summary: Summary) -> None:
         summary.states[job.key] = "cached"

@@ -10,8 +10,7 @@ from collections.abc import Iterator, Sequence
 from typing import TextIO
 
 from cluster.events import Event
-from cluster.job import Job
-from cluster.worker import Ended, LeaseRef, execute
+from cluster.worker import Assignment, Ended, execute_pack
 
 
 class SoloWorker:
@@ -34,12 +33,11 @@ class SoloWorker:
                 importlib.import_module(name)
         return os.getpid()
 
-    def run(self, job: Job, store_url: str, lease: LeaseRef | None, device: str) -> Ended:
+    def run(self, assignments: Sequence[Assignment], store_url: str, device: str) -> list[Ended]:
         self.warm()
-        return execute(
-            job,
+        return execute_pack(
+            assignments,
             store_url,
-            lease,
             self._events.append,
             stop=lambda: self._stop,
             device=device,

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import importlib
 import os
 import re
@@ -14,15 +15,15 @@ import socket
 import sys
 import time
 import traceback
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Any, Literal, TextIO, TypeAlias
 
 from cluster.disk import FULL_DISK
 from cluster.errors import BadEnvironment, Interrupted, Problem, StageFailed
 from cluster.events import Event, Listener
-from cluster.job import Context, Job, Receipt, Target
+from cluster.job import Context, Job, PackTarget, Receipt, Target
 from cluster.lease import still_held
 from cluster.provenance import git_state, hardware, versions
 from cluster.store import Store
@@ -41,6 +42,10 @@ class LeaseRef:
 
     number: int
     owner: str
+
+
+Assignment: TypeAlias = "tuple[Job, LeaseRef | None]"
+"""A job, and the lease it is done under."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +75,84 @@ def execute(
     started = time.time()
 
     def work(store: Store, log: TextIO) -> Ended:
-        emit(Event("started", job.key, {"host": socket.gethostname(), "pid": os.getpid(), "device": device}))
-        scratch = store.scratch(job.key, lease.owner if lease else "")
-        with FileWatch(job.key, job.name, store.tensorboard, emit) as watch:
-            context = Context(
-                key=job.key, name=job.name, science=job.science, machines=job.machines, inputs=inputs(job, store),
-                out=scratch.out, work=scratch.work, watch=watch, device=device, threads=use_threads(job), stop=stop,
-                still_mine=guard(store.url, job.key, lease),
-            )  # fmt: skip
+        with _prepared((job, lease), store, emit, stop, device) as context:
             metrics = dict(load_target(job.target)(context))
         return publish(job, store, lease, metrics, started, {"device": device, "pid": os.getpid()})
 
     return guarded(job, store_url, work, stop=stop, capture=capture)
+
+
+def execute_pack(
+    assignments: Sequence[Assignment],
+    store_url: str,
+    emit: Listener,
+    *,
+    stop: Callable[[], bool] = lambda: False,
+    device: str = "cpu",
+    capture: Capture | None = None,
+) -> list[Ended]:
+    """Do the jobs of one pack in one go, and commit each. Never raises.
+
+    Where that fails, each is done alone, so that only those fail whose own fault it is.
+    """
+    jobs = [job for job, _ in assignments]
+    together = _pack_target(jobs[0].target) if len(jobs) > 1 else None
+    ended: list[Ended] = []
+    if together is not None:
+        started = time.time()
+
+        def work(store: Store, log: TextIO) -> Ended:
+            with contextlib.ExitStack() as stack:
+                contexts = [stack.enter_context(_prepared(each, store, emit, stop, device)) for each in assignments]
+                metrics = together(contexts)
+            share_s = (time.time() - started) / len(jobs)
+            facts = {"device": device, "pid": os.getpid(), "together": len(jobs)}
+            for (job, lease), found in zip(assignments, metrics, strict=True):
+                note = f"done together with {len(jobs) - 1} others; what was said is in {log_path(store, jobs[0].key)}"
+                ended.append(_publish_one(job, lease, store_url, dict(found), share_s, facts, note))
+            return Ended(jobs[0].key, "done")
+
+        whole = guarded(jobs[0], store_url, work, stop=stop, capture=capture)
+        if whole.status == "done":
+            return ended
+        if whole.status == "stopped":
+            return [dataclasses.replace(whole, key=job.key) for job in jobs]
+    return [
+        execute(job, store_url, lease, emit, stop=stop, device=device, capture=capture) for job, lease in assignments
+    ]
+
+
+def _publish_one(
+    job: Job, lease: LeaseRef | None, store_url: str, metrics: dict[str, Any], seconds: float, facts: Mapping[str, Any], note: str
+) -> Ended:  # fmt: skip
+    def work(store: Store, log: TextIO) -> Ended:
+        print(note, file=log)
+        return publish(job, store, lease, metrics, time.time() - seconds, facts)
+
+    return guarded(job, store_url, work)
+
+
+@contextlib.contextmanager
+def _prepared(
+    assignment: Assignment, store: Store, emit: Listener, stop: Callable[[], bool], device: str
+) -> Iterator[Context]:
+    """What a solo job's function receives; says that it has begun."""
+    job, lease = assignment
+    emit(Event("started", job.key, {"host": socket.gethostname(), "pid": os.getpid(), "device": device}))
+    scratch = store.scratch(job.key, lease.owner if lease else "")
+    with FileWatch(job.key, job.name, store.tensorboard, emit) as watch:
+        yield Context(
+            key=job.key, name=job.name, science=job.science, machines=job.machines, inputs=inputs(job, store),
+            out=scratch.out, work=scratch.work, watch=watch, device=device, threads=use_threads(job), stop=stop,
+            still_mine=guard(store.url, job.key, lease),
+        )  # fmt: skip
+
+
+def _pack_target(target: str) -> PackTarget | None:
+    """The sibling of a target that does several jobs in one go; None where there is none."""
+    module, _, name = target.partition(":")
+    found: PackTarget | None = getattr(importlib.import_module(module), f"{name}_pack", None)
+    return found
 
 
 def guarded(

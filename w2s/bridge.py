@@ -39,12 +39,27 @@ def job(recipe: Recipe, stage: Stage) -> Job:
         kind=stage.kind,
         name=name(stage),
         needs=tuple(needed.key for needed in stage.inputs()),
-        target=TARGETS[type(stage)],
+        target=_target(stage),
         science=stage.science(),
         machines=machines,
         resources=resources,
         retries=recipe.machines.retries,
+        pack=_pack(stage),
     )
+
+
+def _pack(stage: Stage) -> str:
+    """Heads on one model's vectors are trained, asked and graded in one go."""
+    taught = _taught(stage)
+    if isinstance(taught, Probe):
+        return f"{stage.kind} {taught.features.key}"
+    return f"Grade {stage.rows.rows.key}" if isinstance(stage, Grade) else ""
+
+
+def _target(stage: Stage) -> str:
+    if isinstance(stage, Predict) and isinstance(stage.model, Probe):
+        return "w2s.work.probe:predict"
+    return TARGETS[type(stage)]
 
 
 def _resources(recipe: Recipe, stage: Stage, machine: Machine) -> Resources:
@@ -78,6 +93,11 @@ def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, A
     if taught is None:
         return None, {}
     machine = recipe.machine(taught.learner)
+    if isinstance(stage, Predict) and isinstance(taught, Probe):
+        assert taught.learner.probe is not None
+        return machine, {"features": taught.features.key, "layers": [str(layer) for layer in taught.learner.probe.read]}
+    if isinstance(taught, Probe):
+        return machine, {}
     if not isinstance(stage, Train):
         return machine, _host(machine)
     choices = {

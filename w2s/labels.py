@@ -19,16 +19,27 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class LabelTable:
-    """Class probabilities (and the logits they came from) of N rows, in no meaningful order."""
+    """Class probabilities (and the logits they came from) of N rows, in no meaningful order.
+
+    `weights_N` says how much each row counts for whoever learns from it: 0 not at all; None, all alike.
+    """
 
     ids: tuple[str, ...]
     probs_NC: Floats
     logits_NC: Floats
+    weights_N: Floats | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.ids), self.probs_NC.shape[-1])
         if self.probs_NC.shape != shape or self.logits_NC.shape != shape:
             raise ValueError(f"{len(self.ids)} ids, probabilities {self.probs_NC.shape}, logits {self.logits_NC.shape}")
+        if self.weights_N is not None and (self.weights_N.shape != shape[:1] or not (self.weights_N >= 0).all()):
+            raise ValueError(f"{len(self.ids)} ids, weights {self.weights_N.shape} of at least {self.weights_N.min()}")
+
+    @property
+    def weight_N(self) -> Floats:
+        """How much each row counts."""
+        return np.ones(len(self.ids)) if self.weights_N is None else self.weights_N
 
     def join(self, wanted: Sequence[str], where: str) -> LabelTable:
         """These rows, in the order of `wanted`. Labels for other rows are left out.
@@ -48,14 +59,17 @@ class LabelTable:
                     where, f"{len(ids)} of {len(wanted)} rows {fault}, e.g. {', '.join(ids[:3])}", "run `w2s verify`"
                 )
         order = np.array([place[row_id] for row_id in wanted], dtype=np.int64)
-        return LabelTable(tuple(wanted), self.probs_NC[order], self.logits_NC[order])
+        weights_N = None if self.weights_N is None else self.weights_N[order]
+        return LabelTable(tuple(wanted), self.probs_NC[order], self.logits_NC[order], weights_N)
 
     def save(self, folder: Path) -> None:
-        """Write `labels.parquet`: id, probs (list of C doubles), logits (list of C doubles)."""
+        """Write `labels.parquet`: id, probs (list of C doubles), logits (list of C doubles), and weight where rows differ."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         columns = {"id": list(self.ids), "probs": self.probs_NC.tolist(), "logits": self.logits_NC.tolist()}
+        if self.weights_N is not None:
+            columns["weight"] = self.weights_N.tolist()
         pq.write_table(pa.table(columns), folder / FILE)
 
     @classmethod
@@ -66,7 +80,9 @@ class LabelTable:
         table = pq.read_table(folder / FILE)
         probs = np.array(table["probs"].to_pylist(), dtype=np.float64)
         logits = np.array(table["logits"].to_pylist(), dtype=np.float64)
-        return cls(tuple(table["id"].to_pylist()), probs, logits)
+        weighted = "weight" in table.column_names
+        weights = np.array(table["weight"].to_pylist(), dtype=np.float64) if weighted else None
+        return cls(tuple(table["id"].to_pylist()), probs, logits, weights)
 
 
 def softmax(logits_NC: Floats) -> Floats:

@@ -193,6 +193,11 @@ class Predict(Labels):
     model: Model
     rows: Part
 
+    def inputs(self) -> tuple[Stage, ...]:
+        """A head reads the hidden states it was trained on, at other rows."""
+        own = super().inputs()
+        return (*own, self.model.features) if isinstance(self.model, Probe) else own
+
     @property
     def words(self) -> str:
         return f"predict {self.rows.words} by {self.model.words.partition(' ')[2]}"

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from cluster.job import Context, Job, Resources
 from cluster.key import content_key
 
 
-def job(name: str, *needs: Job, work: str = "write", retries: int = 0, cpus: float = 1, **machines: Any) -> Job:
+def job(
+    name: str, *needs: Job, work: str = "write", retries: int = 0, cpus: float = 1, pack: str = "", **machines: Any
+) -> Job:
     """A job whose key covers its name and needs."""
     science = {"name": name, "needs": [need.key for need in needs]}
     return Job(
         key=content_key(science), kind="Test", name=name, needs=tuple(need.key for need in needs),
         target=f"tests.cluster.targets:{work}", science=science, machines=machines, resources=Resources(cpus=cpus), retries=retries,
+        pack=pack,
     )  # fmt: skip
 
 
@@ -45,6 +49,24 @@ def _enter(context: Context) -> None:
     if "ledger" in context.machines:
         with open(context.machines["ledger"], "a") as file:  # appends below a page are atomic
             file.write(context.science["name"] + "\n")
+
+
+def add(context: Context) -> dict[str, Any]:
+    """Alone."""
+    return dict(add_pack([context])[0])
+
+
+def add_pack(contexts: Sequence[Context]) -> list[dict[str, Any]]:
+    """Each job's name into its own result; one line in the ledger for all."""
+    names = [str(context.science["name"]) for context in contexts]
+    for context, name in zip(contexts, names, strict=True):
+        if context.machines.get("bad"):
+            raise StageFailed(context.name, f"{name} cannot")
+        (context.out / "text").write_text(name)
+    if "ledger" in contexts[0].machines:
+        with open(contexts[0].machines["ledger"], "a") as file:
+            file.write("+".join(sorted(names)) + "\n")
+    return [{"together": len(contexts)} for _ in contexts]
 
 
 def write(context: Context) -> dict[str, Any]:

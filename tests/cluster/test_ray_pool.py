@@ -299,7 +299,7 @@ def test_an_idle_worker_gives_way_to_one_that_finds_no_place(
     first, second = RayPool(store_url), RayPool(store_url)
     a, wide = job("a"), job("wide", cpus=2)
     assert run(store_url, graph(a), a, pool=first).exit_code == 0
-    second.start(wide, None)
+    second.start([(wide, None)])
     deadline = time.monotonic() + 60
     ended: list[object] = []
     while not ended and time.monotonic() < deadline:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import subprocess
 import sys
 import threading
@@ -134,16 +135,68 @@ def test_two_drivers_at_once_build_everything_once(store_url: str, tmp_path: Pat
     ledger = tmp_path / "ledger"
     first = [job(f"a{i}", ledger=str(ledger), seconds=0.05) for i in range(4)]
     last = job("z", *first, ledger=str(ledger), seconds=0.05)
-    results: list[Summary] = []
-    threads = [
-        threading.Thread(target=lambda: results.append(run(store_url, graph(*first, last), last))) for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert [summary.exit_code for summary in results] == [0, 0]
+    order = tmp_path / "order.json"
+    order.write_text(json.dumps([dataclasses.asdict(each) for each in (*first, last)]))
+    drivers = [subprocess.Popen([sys.executable, "-c", DRIVER, store_url, str(order)], cwd=ROOT) for _ in range(2)]
+    assert [driver.wait(60) for driver in drivers] == [0, 0]
     assert sorted(built(ledger)) == ["a0", "a1", "a2", "a3", "z"]
+
+
+DRIVER = """
+import json, sys
+from cluster.job import Job, Resources
+from tests.cluster.test_scheduler import run
+
+told = json.load(open(sys.argv[2]))
+jobs = [Job(**{**each, "needs": tuple(each["needs"]), "resources": Resources(**each["resources"])}) for each in told]
+sys.exit(run(sys.argv[1], {job.key: job for job in jobs}, jobs[-1]).exit_code)
+"""
+
+
+def test_a_pack_is_done_in_one_go_and_each_job_has_its_own_result(store_url: str, tmp_path: Path) -> None:
+    ledger = tmp_path / "ledger"
+    first = [job(f"a{i}", work="add", pack="adders", ledger=str(ledger)) for i in range(3)]
+    other = job("b", work="add", pack="others", ledger=str(ledger))
+    last = job("z", *first, other)
+    events: list[Event] = []
+    summary = run(store_url, graph(*first, other, last), last, events=events)
+    assert summary.exit_code == 0
+    assert summary.count("done") == 5
+    assert sorted(built(ledger)) == ["a0+a1+a2", "b"]
+    store = Store.open(store_url)
+    assert [store.receipt(each.key).metrics for each in first] == [{"together": 3}] * 3
+    assert [(store.path(each.key) / "text").read_text() for each in first] == ["a0", "a1", "a2"]
+    assert {event.key for event in events if event.kind == "started"} == {each.key for each in (*first, other, last)}
+    for each in first:
+        assert "done together with 2 others; what was said is in " in store.log_path(each.key).read_text()
+    assert store.verify() == []
+
+
+def test_in_a_pack_only_the_one_at_fault_fails(store_url: str, tmp_path: Path) -> None:
+    first = [job(f"a{i}", work="add", pack="adders", bad=i == 1) for i in range(3)]
+    summary = run(store_url, graph(*first), *first)
+    assert [summary.states[each.key] for each in first] == ["done", "failed", "done"]
+    assert "a1 cannot" in summary.failures[first[1].key].error["what"]
+
+
+def test_what_failed_once_is_done_alone(store_url: str, tmp_path: Path) -> None:
+    """Its worker may have died of it: then its company dies with it, and must not do so again."""
+    ledger = tmp_path / "ledger"
+    first = [job(f"a{i}", work="add", pack="adders", ledger=str(ledger), retries=1) for i in range(3)]
+
+    class Dies(InlinePool):
+        def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
+            if self._queue and len(self._queue[0]) > 1:
+                return [dataclasses.replace(DIED, key=each.key) for each, _ in self._queue.popleft()]
+            return super().poll(timeout_s, emit)
+
+    store = Store.open(store_url)
+    with store.leases() as leases:
+        summary = Scheduler(store, Dies(store_url), leases, lambda event: None).run(
+            graph(*first), [each.key for each in first]
+        )
+    assert summary.exit_code == 0
+    assert sorted(built(ledger)) == ["a0", "a1", "a2"]
 
 
 def test_a_store_in_memory_serves_as_well() -> None:
@@ -259,7 +312,7 @@ class Scripted(InlinePool):
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
         if not self._queue:
             return []
-        job, _ = self._queue.popleft()
+        [(job, _)] = self._queue.popleft()
         step, ended = self.attempts[min(self.started, len(self.attempts) - 1)]
         self.started += 1
         emit(Event("progress", job.key, {"done": step, "total": 100, "unit": "step"}))
