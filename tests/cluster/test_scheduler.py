@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import os
 import subprocess
 import sys
 import threading
@@ -231,8 +232,16 @@ from tests.cluster.test_scheduler import run
 a = job("a", work="pause")
 print(run({store_url!r}, graph(a), a).states[a.key])
 """
+    # Ray, once connected in this process, leaves its own debugger in the environment
+    env = {name: value for name, value in os.environ.items() if name != "PYTHONBREAKPOINT"}
     done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, input="p answer\nc\n", capture_output=True, text=True, check=False
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env=env,
+        input="p answer\nc\n",
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert "(Pdb) 42" in done.stdout, done.stderr
     assert done.stdout.strip().endswith("done")

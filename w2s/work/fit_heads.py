@@ -77,11 +77,10 @@ def fit(
 
     `told` hears of steps done and to be done; what it raises ends the work.
     """
-    heads = Heads(vectors_NKD, lessons, standardise=how.standardise)
-    start_MP = torch.stack([_start(heads, seed) for seed in seeds])
     if how.optimizer == "lbfgs":
-        return _by_lbfgs(heads, start_MP, exams, how, told)
-    return _by_adam(heads, start_MP, exams, how, told)
+        return _by_lbfgs(vectors_NKD, lessons, exams, seeds, how, told)
+    heads = Heads(vectors_NKD, lessons, standardise=how.standardise)
+    return _by_adam(heads, torch.stack([_start(heads, seed) for seed in seeds]), exams, how, told)
 
 
 def _start(heads: Heads, seed: int | None) -> Tensor:
@@ -91,9 +90,26 @@ def _start(heads: Heads, seed: int | None) -> Tensor:
     return point_P
 
 
+def fit_points(
+    vectors_NKD: Tensor, lessons: Sequence[Lesson], seeds: Sequence[int | None], how: Plan
+) -> tuple[Heads, Tensor]:
+    """The heads and their points [M, P], by L-BFGS, for those who want no more of them than logits."""
+    heads = Heads(vectors_NKD, lessons, standardise=how.standardise)
+    start_MP = torch.stack([_start(heads, seed) for seed in seeds])
+    found = minimise(lambda which, points: heads.objective(which, points, 0.0), start_MP, how.steps)
+    return heads, found.points_MP
+
+
 def _by_lbfgs(
-    heads: Heads, start_MP: Tensor, exams: Sequence[Exam | None], how: Plan, told: Callable[[int, int], None]
+    vectors_NKD: Tensor,
+    lessons: Sequence[Lesson],
+    exams: Sequence[Exam | None],
+    seeds: Sequence[int | None],
+    how: Plan,
+    told: Callable[[int, int], None],
 ) -> list[Trained]:
+    heads = Heads(vectors_NKD, lessons, standardise=how.standardise)
+    start_MP = torch.stack([_start(heads, seed) for seed in seeds])
     calls = 0
 
     def evaluate(which: Tensor, points_AP: Tensor) -> tuple[Tensor, Tensor]:

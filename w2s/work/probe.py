@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,12 @@ from torch import Tensor
 
 from cluster.errors import Interrupted, StageFailed
 from cluster.job import Context
+from w2s.examples import hash_unit
 from w2s.labels import LabelTable, softmax
 from w2s.learner import Learner
 from w2s.registry import module
 from w2s.work import features
+from w2s.work.choose_l2 import FOLDS, choose_l2
 from w2s.work.fit_heads import Exam, Plan, Trained, fit, plan
 from w2s.work.heads import Lesson
 from w2s.work.table import Whole, read_all
@@ -63,7 +66,9 @@ class _Taught:
         places = whole.places(science["rows"], context.name)
         self.rows = len(places)
         target_NC, weight_N = self._labels(whole, places, science["labels"])
-        self.lesson = Lesson(target_NC, weight_N, loss, self.learner.probe.l2)
+        l2 = self.learner.probe.l2
+        self.chooses = l2 == "auto"
+        self.lesson = Lesson(target_NC, weight_N, loss, 0.0 if l2 == "auto" else l2)
         self.exam: Exam | None = None
         if science["val"] is not None:
             held = whole.places(science["val"], context.name)
@@ -105,14 +110,26 @@ def _train(some: list[_Taught], how: Plan, layers: tuple[str, ...], whole: Whole
             raise Interrupted(first.name, f"stopped after {done} of {total} steps", "the same command starts it again")
 
     started = time.monotonic()
-    heads = fit(
-        vectors_NKD, [one.lesson for one in some], [one.exam for one in some], [one.seed for one in some], how, told
-    )
+    lessons = _pulled(some, vectors_NKD, how, whole)
+    heads = fit(vectors_NKD, lessons, [one.exam for one in some], [one.seed for one in some], how, told)
     seconds = time.monotonic() - started
-    return {one.context.key: _save(one, head, seconds, len(some)) for one, head in zip(some, heads, strict=True)}
+    return {
+        one.context.key: _save(one, head, lesson.l2, seconds, len(some))
+        for one, lesson, head in zip(some, lessons, heads, strict=True)
+    }
 
 
-def _save(one: _Taught, head: Trained, seconds: float, together: int) -> dict[str, Any]:
+def _pulled(some: Sequence[_Taught], vectors_NKD: Tensor, how: Plan, whole: Whole) -> list[Lesson]:
+    """The lessons, each with its own l2: chosen where the learner leaves it open. No group straddles two folds."""
+    choosing = [one.lesson for one in some if one.chooses]
+    if not choosing:
+        return [one.lesson for one in some]
+    folds = [int(hash_unit("fold", whole.groups[i]) * FOLDS) for i in _train_rows(whole)]
+    chosen = iter(choose_l2(vectors_NKD, choosing, torch.tensor(folds), standardise=how.standardise))
+    return [replace(one.lesson, l2=next(chosen)) if one.chooses else one.lesson for one in some]
+
+
+def _save(one: _Taught, head: Trained, l2: float, seconds: float, together: int) -> dict[str, Any]:
     context = one.context
     if not torch.isfinite(head.weight_OD).all():
         raise StageFailed(
@@ -124,7 +141,7 @@ def _save(one: _Taught, head: Trained, seconds: float, together: int) -> dict[st
     return {
         "rows": one.rows, "kept": int((one.lesson.weight_N > 0).sum()), "steps": head.steps, "loss": head.loss,
         "selected_step": head.selected_step, "select": one.learner.select, "optimizer": one.how.optimizer,
-        "gradient": head.gradient, "together": together, "fit_seconds": seconds,
+        "l2": l2, "gradient": head.gradient, "together": together, "fit_seconds": seconds,
         **{f"val_{name}": value for name, value in point.items() if name != "step"},
     }  # fmt: skip
 

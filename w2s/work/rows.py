@@ -7,7 +7,7 @@ from typing import Any
 from cluster.job import Context
 from w2s import registry
 from w2s.task import check_overlap, load
-from w2s.work import table
+from w2s.work import arrays, table
 from w2s.work.unchanged import check_rows
 
 
@@ -21,6 +21,9 @@ def run(context: Context) -> dict[str, Any]:
     kept, overlap_notes = check_overlap(config, train.examples, test.examples)
     n_classes = config.n_classes
     table.write(context.out, {"train": kept, "test": test.examples}, n_classes)
+    columns = getattr(registry.module("tasks", choice["kind"]), "columns", None)
+    if columns is not None:
+        arrays.write(context.out, [example.id for example in (*kept, *test.examples)], columns(config))
     notes = [*train.notes, *test.notes, *overlap_notes]
     for note in notes:
         context.watch.note(note)

@@ -52,17 +52,27 @@ class Stepper(Scorer):
         self.loss = loss
         self.named: list[Weight] = model.trainable()
         self.names = {weight.name for weight in self.named}
+        self._of_labels: losses.Statistics = {}
+
+    def see_labels(self, target_MC: Tensor) -> None:
+        """Before the first step: all the labels [M, C] that will be learned from, for what the loss must know of them.
+
+        Every rank sees them all, so nobody need be asked.
+        """
+        found = losses.label_statistics(self.loss, target_MC)
+        self._of_labels = {name: value.to(self.device) for name, value in found.items()}
 
     def step(self, micros: Sequence[Batch], rows: int, progress: float, rate: float) -> Stepped:
         """One optimizer step on this rank's micro-batches of a global batch of `rows` rows."""
         micros = [micro.to(self.device) for micro in micros]
-        needs = losses.needs_statistics(self.loss)
-        statistics = self._first_pass(micros) if needs and len(micros) > 1 else None
+        statistics = None if losses.needs_statistics(self.loss) else self._of_labels
+        if statistics is None and len(micros) > 1:
+            statistics = self._first_pass(micros)
         total = 0.0
         self._begin()
         for number, micro in enumerate(micros, start=1):
             logits_BC = self.forward(micro)
-            if needs and statistics is None:
+            if statistics is None:
                 statistics = self._statistics(logits_BC.detach(), micro.target_BC, micro.weight_B)
             loss_B = losses.compute(self.loss, logits_BC, micro.target_BC, progress, statistics)
             share = (loss_B * micro.weight_B).sum() / rows
@@ -80,11 +90,14 @@ class Stepper(Scorer):
         return self._statistics(logits_GC, target_GC, torch.cat([micro.weight_B for micro in micros]))
 
     def _statistics(self, logits_GC: Tensor, target_GC: Tensor, weight_G: Tensor) -> losses.Statistics:
-        """Over all ranks' rows; alike on every rank, since every rank computes them from the same rows in the same order."""
+        """Over all ranks' rows, and all labels; alike on every rank, since every rank computes them from the same rows in the
+        same order.
+        """
         classes = logits_GC.shape[-1]
         packed = torch.cat([logits_GC, target_GC.to(logits_GC.dtype), weight_G.to(logits_GC.dtype)[:, None]], dim=-1)
         everyone = torch.cat(self.ranks.gather(packed))
-        return losses.statistics(self.loss, everyone[:, :classes], everyone[:, classes:-1], everyone[:, -1])
+        batch = losses.statistics(self.loss, everyone[:, :classes], everyone[:, classes:-1], everyone[:, -1])
+        return self._of_labels | batch
 
     def owns(self, index: int) -> bool:
         """Whether this rank writes the learning parameter of this place in `named`."""

@@ -13,19 +13,23 @@ import pyarrow.parquet as pq
 from cluster.errors import BadInput
 from cluster.job import Context
 from w2s.examples import Example
-from w2s.stages import Split
+from w2s.stages import Piece, Split
 
 FILE = "rows.parquet"
 
 
 @dataclass(frozen=True)
 class RowTable:
-    """N rows of one part: ids, texts (one or C each), true labels 0 .. C-1."""
+    """N rows of one part: ids, texts (one or C each), true labels 0 .. C-1.
+
+    `highlights` holds each row's [start, end) spans of its first text, in characters; None where the task has none.
+    """
 
     ids: tuple[str, ...]
     texts: tuple[tuple[str, ...], ...]
     labels: tuple[int, ...]
     n_classes: int
+    highlights: tuple[tuple[tuple[int, int], ...], ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -42,44 +46,89 @@ class RowTable:
 
 
 def write(folder: Path, by_split: Mapping[str, Sequence[Example]], n_classes: int) -> None:
-    """Write `rows.parquet`: id, group, texts, label, split."""
+    """Write `rows.parquet`: id, group, texts, label, split, and highlights where any row has them."""
     rows = [(split, example) for split, examples in by_split.items() for example in examples]
-    columns = {
+    columns: dict[str, Any] = {
         "id": [example.id for _, example in rows],
         "group": [example.group for _, example in rows],
         "texts": [list(example.texts) for _, example in rows],
         "label": [example.label for _, example in rows],
         "split": [split for split, _ in rows],
     }
+    if any(example.highlights for _, example in rows):
+        spans = [[list(span) for span in example.highlights] for _, example in rows]
+        columns["highlights"] = pa.array(spans, pa.list_(pa.list_(pa.int32(), 2)))
     table = pa.table(columns).replace_schema_metadata({"n_classes": str(n_classes)})
     pq.write_table(table, folder / FILE)
 
 
+@dataclass(frozen=True)
+class Whole:
+    """All of a task's rows, in the table's order, which is the order of everything that is computed for all of them."""
+
+    rows: RowTable
+    splits: tuple[str, ...]
+    groups: tuple[str, ...]
+
+    def places(self, part: Mapping[str, Any], where: str) -> list[int]:
+        """Where the rows of a part (its science form) stand. Raises BadInput when the part is empty."""
+        drawn = Split.model_validate(part["split"]) if part["name"] != "test" else None
+        kept = [
+            i
+            for i, (split, group) in enumerate(zip(self.splits, self.groups, strict=True))
+            if _belongs(part, drawn, split, group)
+        ]
+        if not kept:
+            remedy = "take more rows (task.n_train) or other shares (split)"
+            raise BadInput(where, f"the '{part['name']}' part holds no rows", remedy)
+        return kept
+
+    def take(self, places: Sequence[int]) -> RowTable:
+        """Some of the rows."""
+        rows = self.rows
+        return RowTable(
+            ids=tuple(rows.ids[i] for i in places),
+            texts=tuple(rows.texts[i] for i in places),
+            labels=tuple(rows.labels[i] for i in places),
+            n_classes=rows.n_classes,
+            highlights=None if rows.highlights is None else tuple(rows.highlights[i] for i in places),
+        )
+
+
+def read_all(folder: Path) -> Whole:
+    """Every row of a task."""
+    table = pq.read_table(folder / FILE)
+    rows = RowTable(
+        ids=tuple(table["id"].to_pylist()),
+        texts=tuple(tuple(texts) for texts in table["texts"].to_pylist()),
+        labels=tuple(table["label"].to_pylist()),
+        n_classes=int(table.schema.metadata[b"n_classes"]),
+        highlights=_highlights(table),
+    )
+    return Whole(rows, tuple(table["split"].to_pylist()), tuple(table["group"].to_pylist()))
+
+
 def read(folder: Path, part: Mapping[str, Any], where: str) -> RowTable:
     """The rows of one part (its science form). Raises BadInput when the part is empty."""
-    table = pq.read_table(folder / FILE)
-    keep = [
-        i
-        for i, row in enumerate(table.select(["split", "group"]).to_pylist())
-        if _belongs(part, row["split"], row["group"])
-    ]
-    if not keep:
-        raise BadInput(
-            where, f"the '{part['name']}' part holds no rows", "take more rows (task.n_train) or other shares (split)"
-        )
-    chosen = table.take(keep)
-    return RowTable(
-        ids=tuple(chosen["id"].to_pylist()),
-        texts=tuple(tuple(texts) for texts in chosen["texts"].to_pylist()),
-        labels=tuple(chosen["label"].to_pylist()),
-        n_classes=int(table.schema.metadata[b"n_classes"]),
-    )
+    whole = read_all(folder)
+    return whole.take(whole.places(part, where))
 
 
-def _belongs(part: Mapping[str, Any], split: str, group: str) -> bool:
-    if part["name"] == "test":
+def _highlights(table: pa.Table) -> tuple[tuple[tuple[int, int], ...], ...] | None:
+    if "highlights" not in table.column_names:
+        return None
+    return tuple(tuple((start, end) for start, end in spans) for spans in table["highlights"].to_pylist())
+
+
+def _belongs(part: Mapping[str, Any], drawn: Split | None, split: str, group: str) -> bool:
+    if drawn is None:
         return split == "test"
-    return split == "train" and Split.model_validate(part["split"]).part_of(part["seed"], group) == part["name"]
+    piece = part.get("piece")
+    return (
+        split == "train"
+        and drawn.part_of(part["seed"], group) == part["name"]
+        and (piece is None or Piece(**piece).holds(part["seed"], group))
+    )
 
 
 def read_part(context: Context, part: Mapping[str, Any]) -> RowTable:
