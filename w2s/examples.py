@@ -14,11 +14,14 @@ class Example:
 
     `texts` holds one text (a C-class question) or C texts (candidates to choose among, e.g. a preference pair). `label` is
     the true class, 0 .. C-1. Examples that share a `group` (one question, one premise) never straddle two parts.
+    `highlights` are the [start, end) spans of texts[0], in characters, that an annotator gave as the reason; not part of
+    the identity.
     """
 
     texts: tuple[str, ...]
     label: int
     group: str
+    highlights: tuple[tuple[int, int], ...] = ()
 
     @property
     def id(self) -> str:

@@ -17,13 +17,15 @@ SAMPLES = 3  # how many ids an error shows
 def check(
     where: str, rows: Iterable[Example], n_classes: int, *, drop_conflicts: bool = False
 ) -> tuple[list[Example], dict[str, int]]:
-    """The usable rows and the counts of what was dropped (repeated rows, pairs of equal texts, conflicting labels).
+    """The usable rows and the counts of what was dropped (repeated rows, candidates without a right one, two labels).
 
-    Raises BadInput: no rows, labels outside 0 .. n_classes-1, mixed numbers of texts, a row with two labels, one class.
+    Raises BadInput: no rows, labels outside 0 .. n_classes-1, mixed numbers of texts, highlights outside their text, a
+    row with two labels, one class.
     """
     # C texts that are all the same have no right answer (hh-rlhf has such pairs)
     everything = list(rows)
-    telling = [row for row in everything if len(row.texts) == 1 or len(set(row.texts)) > 1]
+    different = [row for row in everything if len(row.texts) == 1 or len(set(row.texts)) > 1]
+    telling = [row for row in different if not _doubled(row)]
     if not telling:
         raise BadInput(where, "no rows", "check the path and the file's contents")
     _refuse_shapes(where, telling, n_classes)
@@ -42,7 +44,8 @@ def check(
     refuse_one_class(where, kept, "a classifier needs examples of at least two")
     lost = sum(row.id in conflicting for row in telling)
     notes = {
-        "all their texts are equal": len(everything) - len(telling),
+        "all their texts are equal": len(everything) - len(different),
+        "a wrong candidate reads like the right one": len(different) - len(telling),
         "the same row has two labels": lost,
         "repeats of another row": len(telling) - lost - len(kept),
     }
@@ -96,6 +99,11 @@ def samples(ids: Iterable[str]) -> str:
     return "ids such as " + ", ".join(sorted(ids)[:SAMPLES])
 
 
+def _doubled(row: Example) -> bool:
+    """Whether the labelled candidate occurs again among the row's texts: which of the two is right, nobody can tell."""
+    return 0 <= row.label < len(row.texts) and row.texts.count(row.texts[row.label]) > 1
+
+
 def _refuse_shapes(where: str, rows: Sequence[Example], n_classes: int) -> None:
     widths = Counter(len(row.texts) for row in rows)
     if len(widths) > 1:
@@ -109,6 +117,14 @@ def _refuse_shapes(where: str, rows: Sequence[Example], n_classes: int) -> None:
         labels = ", ".join(map(str, sorted({row.label for row in outside})[:SAMPLES]))
         what = f"{len(outside)} rows have labels outside 0..{n_classes - 1}: {labels}"
         raise BadInput(where, f"{what} ({samples(row.id for row in outside)})", "map them to 0, 1, ...")
+    _refuse_highlights(where, rows)
+
+
+def _refuse_highlights(where: str, rows: Sequence[Example]) -> None:
+    wrong = [row for row in rows if not all(0 <= a < b <= len(row.texts[0]) for a, b in row.highlights)]
+    if wrong:
+        what = f"{len(wrong)} rows have highlights outside their text ({samples(row.id for row in wrong)})"
+        raise BadInput(where, what, "give [start, end) spans in characters of the text")
 
 
 def _equal_classes(ordered: Sequence[Example], count: int | None, n_classes: int) -> list[Example]:

@@ -48,6 +48,22 @@ class Row:
             )
         return value
 
+    def texts(self, column: str) -> tuple[str, ...]:
+        """The column as a list of texts. Raises BadInput unless it is one."""
+        value = self.value(column)
+        if not isinstance(value, list | tuple) or not all(isinstance(item, str) for item in value):
+            what = f"column '{column}' holds {type(value).__name__}, not a list of texts"
+            raise BadInput(self.where, what, "use jsonl or parquet: a csv cell holds no list")
+        return tuple(value)
+
+    def inner(self, column: str) -> Row:
+        """The column's own columns, as a row. Raises BadInput unless it is a mapping."""
+        value = self.value(column)
+        if not isinstance(value, Mapping):
+            what = f"column '{column}' holds {type(value).__name__}, not columns of its own"
+            raise BadInput(self.where, what, "use jsonl or parquet: a csv cell holds no columns")
+        return Row(self.source, self.number, value)
+
     def integer(self, column: str) -> int:
         """The column as a whole number; true is 1, "3" is 3. Raises BadInput for anything else."""
         value = self.value(column)

@@ -17,7 +17,7 @@ from typing import Any
 from tests.conftest import ROOT, toy_recipe
 from w2s import registry, stages
 from w2s.config import Config, identity
-from w2s.learner import Learner, Lora, ModelRef, Optim, Schedule
+from w2s.learner import Learner, Lora, ModelRef, Optim, Probe, Schedule
 from w2s.recipe import Recipe
 
 WORDS = ("title", "description")  # for people: they may be reworded
@@ -35,7 +35,7 @@ def fields(config: type[Config]) -> dict[str, Any]:
 
 def current() -> dict[str, Any]:
     lock: dict[str, Any] = {
-        "configs": {c.__name__: fields(c) for c in (Learner, Lora, ModelRef, Optim, Schedule, stages.Split)}
+        "configs": {c.__name__: fields(c) for c in (Learner, Lora, ModelRef, Optim, Probe, Schedule, stages.Split)}
     }
     for room in ("tasks", "losses"):
         lock[room] = {kind: fields(registry.module(room, kind).Config) for kind in registry.names(room)}

@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from w2s import assets, bridge, registry
+from w2s import assets, bridge, hub, registry
 from w2s.assets import model_folder, static_files
 from w2s.commands import show
+from w2s.hub import HubTaskConfig
 from w2s.learner import ModelRef
 from w2s.load import load
 from w2s.recipe import Recipe
 from w2s.stages import Rows, Stage
+from w2s.task import TaskConfig
 
 
 def fetch(reference: str, overrides: Sequence[str], *, as_json: bool) -> None:
@@ -44,14 +46,22 @@ def ensure(recipe: Recipe, stages: Iterable[Stage], tell: Any) -> Iterable[tuple
     """Fetch what these stages need (nothing if it is there). Yields what and where. Raises BadInput or BadEnvironment."""
     stages = list(stages)
     if any(isinstance(stage, Rows) for stage in stages):
-        task = registry.module("tasks", recipe.task.kind)
-        if hasattr(task, "fetch"):
-            tell(f"data of task {recipe.task.kind} ...")
-            yield f"task {recipe.task.kind}", str(task.fetch(recipe.task))
+        place = _data(recipe.task, tell)
+        if place is not None:
+            yield f"task {recipe.task.kind}", place
     for model in dict.fromkeys(learner.model for learner in bridge.models(stages)):
         if model.form != "tiny":
             tell(f"model {model.source} ...")
             yield model.source, ", ".join(str(path) for path in _place(model))
+
+
+def _data(task: TaskConfig, tell: Any) -> str | None:
+    """Where a task's data lie once they are here; None for a task that fetches none."""
+    own = getattr(registry.module("tasks", task.kind), "fetch", None)
+    if own is None and not isinstance(task, HubTaskConfig):
+        return None
+    tell(f"data of task {task.kind} ...")
+    return str(own(task) if own is not None else hub.fetch(task))
 
 
 def _place(model: ModelRef) -> Sequence[object]:

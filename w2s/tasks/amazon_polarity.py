@@ -1,13 +1,13 @@
-"""Amazon polarity: is a product review positive? Stars 1-2 are negative, 4-5 positive, 3 left out.
+"""Amazon polarity: is a product review positive? (Zhang, Zhao, LeCun 2015)
 
-Zhang, Zhao, LeCun 2015, "Character-level Convolutional Networks for Text Classification"; text as in
+"Character-level Convolutional Networks for Text Classification": stars 1-2 are negative, 4-5 positive, 3 left out; text as in
 openai/weak-to-strong. 3,600,000 training and 400,000 test reviews, balanced: set n_train and n_test.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 from w2s.examples import Example
 from w2s.hub import HubTaskConfig, rows
@@ -20,6 +20,14 @@ class Config(HubTaskConfig):
 
     kind: Literal["amazon_polarity"] = "amazon_polarity"
     hub_id: str = "fancyzhx/amazon_polarity"
+
+
+ROWS: tuple[dict[str, Any], ...] = (
+    {"label": 1, "title": "Great", "content": "Works well."},
+    {"label": 0, "title": "Broken", "content": "It came in two."},
+    {"label": 1, "title": "", "content": "No title but happy."},
+    {"label": 0, "title": 'Meh: "fine"', "content": "Not\nfine."},
+)
 
 
 def examples(config: Config, split: Split) -> Iterator[Example]:

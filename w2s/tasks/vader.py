@@ -1,8 +1,8 @@
-"""VADER ratings: is a sentence positive? Labels are the sign of the mean of about 20 human ratings, from -4 to 4.
+"""VADER ratings: is a sentence positive in the mean of about 20 people's ratings? (Hutto, Gilbert 2014)
 
-Hutto, Gilbert 2014, "VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text" (MIT). The
-sentences come with the source archive of the Python package, so this task needs a package index and no hub. Rows kept
-at min_abs_rating 0.5: movie 10,072, amazon 2,985, nyt 2,970, tweets 3,432.
+"VADER: A Parsimonious Rule-based Model for Sentiment Analysis of Social Media Text" (MIT): the label is the sign of the mean of
+ratings from -4 to 4. The sentences come with the source archive of the Python package, so this task needs a package index
+and no hub. Rows kept at min_abs_rating 0.5: movie 10,072, amazon 2,985, nyt 2,970, tweets 3,432.
 """
 
 from __future__ import annotations

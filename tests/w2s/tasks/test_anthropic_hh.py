@@ -4,40 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from w2s.tasks.anthropic_hh import Config, examples, prompt
+from w2s.preferences import shared_prompt
+from w2s.tasks.anthropic_hh import ROWS, Config, examples
 
 Copy = Callable[..., str]
 
 
 def dialogue(question: str, answer: str) -> str:
     return f"\n\nHuman: {question}\n\nAssistant: {answer}"
-
-
-ROWS = [
-    {"chosen": dialogue("Is it late?", "It is nine."), "rejected": dialogue("Is it late?", "It depends.")},
-    {"chosen": dialogue("Name a colour.", "Blue."), "rejected": dialogue("Name a colour.", "No.")},
-    {"chosen": dialogue("Hello!", "What?"), "rejected": dialogue("Hello!", "Hello to you.")},
-    {"chosen": dialogue("Tell a joke.", "A short one."), "rejected": dialogue("Tell a joke.", "Why me?")},
-]
-GOLDEN = [
-    (
-        (dialogue("Is it late?", "It is nine."), dialogue("Is it late?", "It depends.")),
-        0,
-        dialogue("Is it late?", "")[:-1],
-    ),
-    ((dialogue("Name a colour.", "Blue."), dialogue("Name a colour.", "No.")), 0, dialogue("Name a colour.", "")[:-1]),
-    ((dialogue("Hello!", "Hello to you."), dialogue("Hello!", "What?")), 1, dialogue("Hello!", "")[:-1]),
-    (
-        (dialogue("Tell a joke.", "A short one."), dialogue("Tell a joke.", "Why me?")),
-        0,
-        dialogue("Tell a joke.", "")[:-1],
-    ),
-]
-
-
-def test_four_rows_become_the_golden_pairs(copy: Copy) -> None:
-    found = list(examples(Config(path=copy(train=ROWS[:1], test=ROWS)), "test"))
-    assert [(row.texts, row.label, row.group) for row in found] == GOLDEN
 
 
 def test_the_order_of_a_pair_does_not_know_which_one_was_chosen(copy: Copy) -> None:
@@ -63,7 +37,7 @@ def test_single_shows_one_dialogue_and_says_whether_it_was_chosen(copy: Copy) ->
 
 def test_the_group_is_the_prompt_up_to_the_turn_where_the_dialogues_part() -> None:
     opening = dialogue("Hi", "Hello there.") + "\n\nHuman: More?\n\nAssistant:"
-    assert prompt(opening + " Yes, gladly.", opening + " Yes, but no.") == opening
-    assert prompt("same", "same") == "same"
-    assert prompt("apples", "apricots") == "ap"
-    assert prompt("x", "y") == "x"
+    assert shared_prompt(opening + " Yes, gladly.", opening + " Yes, but no.") == opening
+    assert shared_prompt("same", "same") == "same"
+    assert shared_prompt("apples", "apricots") == "ap"
+    assert shared_prompt("x", "y") == "x"

@@ -1,4 +1,4 @@
-"""Cosmos QA rows: golden texts and labels; "none of the above" never counts as a right answer to be shown."""
+"""Cosmos QA: "none of the above" never counts as a right answer to be shown."""
 
 from __future__ import annotations
 
@@ -18,30 +18,12 @@ def story(context: str, question: str, label: int, none: int = 3) -> dict[str, A
     return {"id": "x", "context": context, "question": question, **answers, "label": label}
 
 
-ROWS = [
-    story("We ran .", "Why ?", 0),
-    story("We ran .", "Where ?", 1),
-    story("It rained .", "When ?", 3),
-    story("Tea .", "Who ?", 2),
-]
-GOLDEN = [
-    ("Context: We ran .\nQuestion: Why ?\nAnswer: Why ? answer 1", 0, "We ran ."),
-    ("Context: We ran .\nQuestion: Where ?\nAnswer: Where ? answer 1", 1, "We ran ."),
-    ("Context: It rained .\nQuestion: When ?\nAnswer: When ? answer 0", 0, "It rained ."),
-    ("Context: Tea .\nQuestion: Who ?\nAnswer: Who ? answer 2", 1, "Tea ."),
-]
-
-
-def test_four_rows_become_the_golden_texts_and_labels(copy: Copy) -> None:
-    found = list(examples(Config(path=copy(train=ROWS[:1], test=[story("hidden", "q", -1)], validation=ROWS)), "test"))
-    assert [(row.texts[0], row.label, row.group) for row in found] == GOLDEN
-
-
 def test_none_of_the_above_as_truth_forces_a_wrong_answer(copy: Copy) -> None:
     rows = [story(f"context {i}", "q", 3) for i in range(200)]
     found = list(examples(Config(path=copy(train=rows)), "train"))
     assert {row.label for row in found} == {0}
     assert not any(NONE_OF_THEM in row.texts[0] for row in found)
+    assert not list(examples(Config(path=copy(train=rows), form="all"), "train"))
 
 
 def test_questions_on_one_context_are_drawn_apart(copy: Copy) -> None:

@@ -1,4 +1,4 @@
-"""SciQ rows: golden texts and labels from the original columns, whatever the file format."""
+"""SciQ: fair draws; the passage that supports an answer stands before the question where it is asked for."""
 
 from __future__ import annotations
 
@@ -15,30 +15,6 @@ def question(text: str, answer: str) -> dict[str, str]:
     return {"question": text, "correct_answer": answer, "support": "s", **wrong}
 
 
-ROWS = [
-    question("What gas do plants take in?", "carbon dioxide"),
-    question("What force pulls things down?", "gravity"),
-    question("What is frozen water called?", "ice"),
-    question("What organ pumps blood?", "heart"),
-]
-GOLDEN = [
-    (("Q: What gas do plants take in? A: wrong carbon dioxide 3",), 0, "What gas do plants take in?"),
-    (("Q: What force pulls things down? A: gravity",), 1, "What force pulls things down?"),
-    (("Q: What is frozen water called? A: ice",), 1, "What is frozen water called?"),
-    (("Q: What organ pumps blood? A: heart",), 1, "What organ pumps blood?"),
-]
-
-
-def test_four_rows_become_the_golden_texts_and_labels(copy: Copy) -> None:
-    found = list(examples(Config(path=copy(train=ROWS[:1], test=ROWS)), "test"))
-    assert [(row.texts, row.label, row.group) for row in found] == GOLDEN
-
-
-def test_a_row_does_not_depend_on_its_neighbours(copy: Copy) -> None:
-    found = list(examples(Config(path=copy(train=ROWS[::-1], test=ROWS)), "train"))
-    assert [(row.texts, row.label, row.group) for row in found] == GOLDEN[::-1]
-
-
 def test_right_and_wrong_answers_are_drawn_evenly(copy: Copy) -> None:
     many = [question(f"question {i}", f"answer {i}") for i in range(1000)]
     found = list(examples(Config(path=copy(train=many)), "train"))
@@ -49,3 +25,10 @@ def test_right_and_wrong_answers_are_drawn_evenly(copy: Copy) -> None:
         assert (hash_unit("choice", raw["question"]) < 0.5) == (row.label == 1)
     distractors = {row.texts[0][-1] for row in found if row.label == 0 and " wrong " in row.texts[0]}
     assert len({t for t in distractors if t in "123"}) == 3
+
+
+def test_support_stands_before_the_question_where_there_is_one(copy: Copy) -> None:
+    rows = [question("q 1", "a"), {**question("q 2", "a"), "support": ""}]
+    first, second = examples(Config(path=copy(train=rows), support=True), "train")
+    assert first.texts[0].startswith("s\nQ: q 1 A: ")
+    assert second.texts[0].startswith("Q: q 2 A: ")
