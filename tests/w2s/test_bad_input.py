@@ -63,7 +63,10 @@ RECIPES: dict[str, dict[str, Any]] = {
     "repeated_seed": {"seeds": [1, 1]},
     "name_leaves_the_folder": {"name": "../elsewhere"},
     "selection_without_evaluation": {"weak__select": "best"},
-    "three_classes_for_confidence": {"task": {"kind": "file", "path": "rows.jsonl", "text": "text", "n_classes": 3}},
+    "three_classes_for_the_reference": {
+        "task": {"kind": "file", "path": "rows.jsonl", "text": "text", "n_classes": 3},
+        "method": {"kind": "confidence", "variant": "reference"},
+    },
     "label_outside_classes": {"task": {"kind": "file", "path": "rows.jsonl", "text": "text", "labels": {"a": 0, "b": 5}}},
     "missing_data_file": {"task": {"kind": "file", "path": "no-such.jsonl", "text": "text"}},
     "missing_model_folder": {"strong__model": "./no-such-model"},
