@@ -4,20 +4,23 @@
 
 The guess is class 1 where the student leans towards it more than a threshold, and the threshold is set so that the
 share of class 1 among the guesses equals its share in the weak labels (their mean), both over the whole global
-batch. Otherwise the student could please this term by giving one answer to everything. No gradient flows through
-the guess.
+batch. Otherwise the student could please this term by giving one answer to everything. With more than two classes the
+guess is argmax_c (log p_c + b_c), with offsets b set so that every class has its share. No gradient flows through the
+guess.
 
-Two variants. `paper`: a = alpha * min(1, progress / warmup); the cut is placed between two neighbouring rows, where
-the share comes nearest to the prior. `reference`: as openai's released code has it, for comparison only: a = alpha
-* progress until progress > warmup, then at once a = alpha; the cut is the linearly interpolated quantile of P(class
-0).
+Three variants. `paper`: a = alpha * min(1, progress / warmup); the cut is placed between two neighbouring rows, where
+the share comes nearest to the prior; with more classes every share is right to a row (`_matching.py` says how near).
+`argmax`: the same, with no prior to match: the guess is the student's likeliest class, as others have it for more than two
+classes (RAVEN, Jeon et al. 2025). `reference`: as openai's released code has it, for comparison only, for two classes: a =
+alpha * progress until progress > warmup, then at once a = alpha; the cut is the linearly interpolated quantile of P(class 0)
+over the rows, where every row counts alike.
 
 Ties. Rows with equal predictions get equal guesses. A zero head makes all rows equal: `paper` then gives all of
-them the class whose share is larger (class 0 at one half), `reference` class 0. With a warm-up, alpha is 0 at that
-step and the guess has no weight; with `warmup: 0` prefer `head: normal`.
+them the class whose share is largest (the lower of two equal ones), `argmax` and `reference` class 0. With a warm-up, alpha
+is 0 at that step and the guess has no weight; with `warmup: 0` prefer `head: normal`.
 """
 
-# B rows of a micro-batch, N rows of the global batch, C = 2 classes
+# B rows of a micro-batch, N rows of the global batch, C classes
 
 from __future__ import annotations
 
@@ -26,7 +29,9 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from cluster.errors import BadInput
-from w2s.loss import LossConfig, Statistics, at_least_float32, soft_cross_entropy
+from w2s.loss import LossConfig, Number, Statistics, at_least_float32, choose, one_hot, ramp, soft_cross_entropy
+from w2s.losses._labels import quantile
+from w2s.losses._matching import cut, offsets
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -36,30 +41,34 @@ class Config(LossConfig):
     kind: Literal["confidence"] = "confidence"
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the student's own guess after warm-up")
     warmup: float = Field(0.2, ge=0, le=1, description="share of training over which alpha grows from 0; 0 for none")
-    variant: Literal["paper", "reference"] = Field(
-        "paper", description="reference: openai's released formula, with jump"
+    variant: Literal["paper", "reference", "argmax"] = Field(
+        "paper", description="reference: openai's released formula, with jump; argmax: guesses match no prior"
     )
     prior: Literal["batch", "half"] = Field(
-        "batch", description="share of class 1 among guesses: mean weak label, or half"
+        "batch", description="each class's share among guesses: its mean weak label; half: all alike, 1/C"
     )
 
 
 def check(config: Config, n_classes: int) -> None:
-    """Raises BadInput unless there are two classes: one threshold separates two."""
-    if n_classes != 2:
+    """Raises BadInput where `reference` meets other than two classes: one threshold separates two."""
+    if n_classes < 2 or (config.variant == "reference" and n_classes != 2):
         raise BadInput(
             "loss confidence",
-            f"serves two classes, this task has {n_classes}",
-            "write the task's rows as right-or-wrong candidates, or use loss xent (method naive)",
+            f"variant {config.variant} cannot serve {n_classes} classes",
+            "use variant: paper, or loss xent (method naive)",
         )
+
+
+def needs_batch(config: Config) -> bool:
+    """Guesses that match no prior need nothing of the other rows."""
+    return config.variant != "argmax"
 
 
 def loss(
     config: Config, logits_BC: Tensor, target_BC: Tensor, progress: float, statistics: Statistics | None
 ) -> Tensor:
-    """Per-row losses [B], in nats: cross-entropy against (1 - a) * label + a * guess. Raises BadInput unless C is 2."""
+    """Per-row losses [B], in nats: cross-entropy against (1 - a) * label + a * guess. Raises BadInput as `check`."""
     check(config, logits_BC.shape[-1])
-    assert statistics is not None, "the confidence loss needs `batch_statistics` of the global batch"
     weight = coefficient(config, progress)
     guess_BC = guesses(config, logits_BC, statistics)
     # cross-entropy is linear in its target, so the two terms are one; at weight 0 the target is the label, bit for bit
@@ -67,39 +76,43 @@ def loss(
 
 
 def batch_statistics(config: Config, logits_NC: Tensor, target_NC: Tensor, weight_N: Tensor) -> Statistics:
-    """{"prior": share of class 1 to match, "threshold": where to cut}, scalars, from every row of the global batch.
+    """What the guesses need of every row of the global batch; the priors are means of the labels by weight.
 
-    `threshold` is a margin (logit 1 - logit 0) for `paper`, possibly infinite; a P(class 0) for `reference`.
-    Rows of weight 0 are padding and are ignored.
+    Two classes: {"prior": share of class 1 to match, "threshold": where to cut}, scalars; the threshold is a margin
+    (logit 1 - logit 0) for `paper`, possibly infinite, and a P(class 0) for `reference`. More: {"prior": shares [C],
+    "offsets": b [C]}.
     """
     check(config, logits_NC.shape[-1])
-    real_N = weight_N > 0
-    logits_NC, weight_N = at_least_float32(logits_NC.detach()[real_N]), weight_N[real_N].double()
-    assert len(logits_NC) > 0, "a global batch has at least one row that is not padding"
-    share_N = weight_N / weight_N.sum()
-    prior = (share_N * target_NC.detach()[real_N, 1]).sum().clamp(0, 1)
-    if config.prior == "half":
-        prior = prior.new_tensor(0.5)
+    logits_NC, weight_N = at_least_float32(logits_NC.detach()), weight_N.double()
+    # a batch of which no row counts yields some finite guess
+    share_N = weight_N / weight_N.sum().clamp(min=1e-300)
+    prior_C = _prior(config, target_NC.detach(), share_N)
+    if logits_NC.shape[-1] > 2:
+        return {"prior": prior_C, "offsets": offsets(logits_NC, share_N, prior_C)}
+    prior = prior_C[1]
     if config.variant == "reference":
-        threshold = logits_NC.softmax(dim=-1)[:, 0].quantile(prior.to(logits_NC.dtype))
-    else:
-        threshold = _cut(_margin(logits_NC), share_N, prior)
-    return {"prior": prior, "threshold": threshold}
+        return {"prior": prior, "threshold": _reference_threshold(logits_NC, share_N, prior)}
+    return {"prior": prior, "threshold": cut(_margin(logits_NC), share_N, prior)}
 
 
-def coefficient(config: Config, progress: float) -> float:
+def coefficient(config: Config, progress: float) -> Number:
     """The weight of the guess at `progress` in [0, 1)."""
     if config.variant == "reference":
         # the ramp climbs to alpha * warmup and then leaps to alpha (openai/weak-to-strong, pull request 33)
-        return config.alpha * (1.0 if progress > config.warmup else progress)
-    return config.alpha * (min(1.0, progress / config.warmup) if config.warmup > 0 else 1.0)
+        return config.alpha * choose(progress > config.warmup, 1.0, progress)
+    return config.alpha * ramp(progress, config.warmup)
 
 
-def guesses(config: Config, logits_BC: Tensor, statistics: Statistics) -> Tensor:
-    """The student's predictions hardened at the threshold: one-hot rows [B, 2] without gradient."""
+def guesses(config: Config, logits_BC: Tensor, statistics: Statistics | None) -> Tensor:
+    """The student's hardened predictions: one-hot rows [B, C] without gradient."""
     import torch
 
     logits_BC = at_least_float32(logits_BC.detach())
+    if config.variant == "argmax":
+        return one_hot(logits_BC)
+    assert statistics is not None, "the confidence loss needs `batch_statistics` of the global batch"
+    if logits_BC.shape[-1] > 2:
+        return one_hot(logits_BC.double() + statistics["offsets"].to(logits_BC.device)).to(logits_BC.dtype)
     threshold = statistics["threshold"].to(logits_BC.device)
     if config.variant == "reference":
         one_B = logits_BC.softmax(dim=-1)[:, 0] < threshold
@@ -113,18 +126,17 @@ def _margin(logits_BC: Tensor) -> Tensor:
     return logits_BC[:, 1] - logits_BC[:, 0]
 
 
-def _cut(margin_N: Tensor, share_N: Tensor, prior: Tensor) -> Tensor:
-    """The margin above which the rows' shares add up as near to `prior` as any cut between unequal rows allows.
-
-    It lies halfway between its neighbours, so that a micro-batch whose sums round otherwise falls on the same side.
-    """
+def _prior(config: Config, target_NC: Tensor, share_N: Tensor) -> Tensor:
+    """The share of each class to match [C], float64."""
     import torch
 
-    margin_N, order_N = margin_N.sort(descending=True)
-    # cut k hardens the first k rows to class 1: k = 0 .. N
-    above = torch.cat([share_N.new_zeros(1), share_N[order_N].cumsum(0)])
-    end = margin_N.new_full((1,), torch.inf)
-    upper, lower = torch.cat([end, margin_N]), torch.cat([margin_N, -end])
-    distance = torch.where(upper > lower, (above - prior).abs(), torch.inf)
-    k = distance.argmin()
-    return (upper[k] + lower[k]) / 2
+    mean_C = (share_N * target_NC.mT.contiguous()).sum(dim=-1).clamp(0, 1)
+    return torch.full_like(mean_C, 1 / len(mean_C)) if config.prior == "half" else mean_C
+
+
+def _reference_threshold(logits_NC: Tensor, share_N: Tensor, prior: Tensor) -> Tensor:
+    import torch
+
+    real_N = share_N > 0
+    zero_N = torch.where(real_N, logits_NC.softmax(dim=-1)[:, 0], torch.inf)
+    return quantile(zero_N, prior.to(zero_N.dtype), real_N.sum())

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Literal
 
 from pydantic import Field
 
-from w2s.loss import LossConfig, Statistics, soft_cross_entropy
+from w2s.loss import LossConfig, Statistics, one_hot, soft_cross_entropy
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+FIXED = True
 
 
 class Config(LossConfig):
@@ -25,5 +27,5 @@ def loss(
     """Per-row cross-entropy [B], in nats. A hard label is the soft one's argmax; a tie goes to the lowest class."""
     if config.labels == "hard":
         # argmax gives the first of equals, so 0.5 / 0.5 is class 0, as "1 where P(1) > 0.5" would have it
-        target_BC = target_BC.new_zeros(target_BC.shape).scatter_(-1, target_BC.argmax(dim=-1, keepdim=True), 1.0)
+        target_BC = one_hot(target_BC)
     return soft_cross_entropy(logits_BC, target_BC)

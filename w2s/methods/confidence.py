@@ -16,8 +16,8 @@ class Config(MethodConfig):
     kind: Literal["confidence"] = "confidence"
     alpha: float = Field(0.5, ge=0, le=1, description="weight of the student's own guess after warm-up")
     warmup: float = Field(0.2, ge=0, le=1, description="share of training over which alpha grows from 0")
-    variant: Literal["paper", "reference"] = Field(
-        "paper", description="reference: openai's released formula, jump and all"
+    variant: Literal["paper", "reference", "argmax"] = Field(
+        "paper", description="reference: openai's released formula, jump and all; argmax: guesses match no prior"
     )
 
 

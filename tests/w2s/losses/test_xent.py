@@ -8,22 +8,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.w2s.losses.batches import log_softmax, rows
 from w2s.loss import compute, needs_statistics, statistics
 from w2s.losses.xent import Config
 
 QUICK = settings(deadline=None, max_examples=40)
-
-
-def rows(seed: int, n: int = 16, classes: int = 2) -> tuple[torch.Tensor, torch.Tensor]:
-    """Random logits and soft labels [n, classes], in float64."""
-    rng = np.random.default_rng(seed)
-    logits = torch.tensor(rng.normal(size=(n, classes)) * 3)
-    return logits, torch.tensor(rng.dirichlet(np.ones(classes), size=n))
-
-
-def log_softmax(z: np.ndarray) -> np.ndarray:
-    z = z - z.max(axis=1, keepdims=True)
-    return z - np.log(np.exp(z).sum(axis=1, keepdims=True))
 
 
 @QUICK
