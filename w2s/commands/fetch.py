@@ -58,10 +58,11 @@ def ensure(recipe: Recipe, stages: Iterable[Stage], tell: Any) -> Iterable[tuple
 def _data(task: TaskConfig, tell: Any) -> str | None:
     """Where a task's data lie once they are here; None for a task that fetches none."""
     own = getattr(registry.module("tasks", task.kind), "fetch", None)
-    if own is None and not isinstance(task, HubTaskConfig):
+    bring: Any = own or (hub.fetch if isinstance(task, HubTaskConfig) else None)
+    if bring is None:
         return None
     tell(f"data of task {task.kind} ...")
-    return str(own(task) if own is not None else hub.fetch(task))
+    return str(bring(task))
 
 
 def _place(model: ModelRef) -> Sequence[object]:

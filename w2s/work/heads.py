@@ -18,7 +18,8 @@ from torch import Tensor
 from w2s import loss as losses
 from w2s.loss import LossConfig
 
-BLOCK = 16  # columns of every matrix product
+BLOCK = 8  # columns of every matrix product: as many as one vector register of the widest processors holds, so that the
+# kernels treat them alike wherever they stand (16 are cut into 12 and 4 on AVX2, which are summed in different orders)
 AT_ONCE = 64  # heads whose losses are computed together
 DEAD = 1e-12  # a feature that varies less than that is left as it is
 

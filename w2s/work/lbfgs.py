@@ -17,6 +17,7 @@ HISTORY = 10
 ENOUGH = 1e-4  # of the decrease that the slope promises (Armijo)
 HALF = 0.5
 LEAST_STEP = 1e-10
+LEVEL = 1e-14  # of a value: what rounding may make of it
 CURVED = 1e-12  # a pair of less curvature than that says nothing
 
 Evaluate = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -45,7 +46,7 @@ def minimise(evaluate: Evaluate, start_MP: Tensor, steps: int, tolerance: float 
         trial_AP = state.points[which] + state.lengths[which, None] * state.directions[which]
         state.judge(which, trial_AP, *evaluate(which, trial_AP))
         state.finish(tolerance, steps)
-    return Minimum(state.points, state.values, state.taken, state.gradients.abs().amax(dim=-1))
+    return Minimum(state.points, state.values, state.taken, _largest(state.gradients))
 
 
 class _State:
@@ -65,13 +66,16 @@ class _State:
 
     def finish(self, tolerance: float, steps: int) -> None:
         """Leave alone those that have arrived, cannot move, or have had their steps."""
-        steep = self.gradients.abs().amax(dim=-1) > tolerance
+        steep = _largest(self.gradients) > tolerance
         self.moving = torch.nonzero(steep & ~self._stuck & (self.taken < steps)).flatten()
 
     def judge(self, which: Tensor, trial_AP: Tensor, values_A: Tensor, gradients_AP: Tensor) -> None:
         """Take the trial points that go down far enough; try half the length for the others."""
         slope_A = _dot(self.gradients[which], self.directions[which])
         good_A = values_A <= self.values[which] + ENOUGH * self.lengths[which] * slope_A
+        # near the bottom values differ by rounding alone: there a smaller gradient is what counts
+        level_A = (values_A - self.values[which]).abs() <= LEVEL * self.values[which].abs()
+        good_A |= level_A & (_largest(gradients_AP) < _largest(self.gradients[which]))
         self.lengths[which[~good_A]] *= HALF
         self._stuck[which] = (~good_A) & (self.lengths[which] < LEAST_STEP)
         taken = which[good_A]
@@ -80,8 +84,8 @@ class _State:
 
     def _take(self, which: Tensor, points_AP: Tensor, values_A: Tensor, gradients_AP: Tensor) -> None:
         move_AP, bend_AP = points_AP - self.points[which], gradients_AP - self.gradients[which]
-        # a step that gains less than rounding does is the last
-        self._stuck[which] = self.values[which] - values_A <= 1e-15 * self.values[which].abs()
+        level_A = self.values[which] - values_A <= LEVEL * self.values[which].abs()
+        self._stuck[which] = level_A & (_largest(gradients_AP) >= _largest(self.gradients[which]))
         self.points[which], self.values[which], self.gradients[which] = points_AP, values_A, gradients_AP
         self.taken[which] += 1
         telling_A = _dot(move_AP, bend_AP) > CURVED * _dot(bend_AP, bend_AP)
@@ -117,6 +121,10 @@ class _State:
         self.directions[which] = torch.where(down_A[:, None], -towards_AP, -gradient_AP)
         first = 1.0 / gradient_AP.abs().sum(dim=-1).clamp(min=1.0)
         self.lengths[which] = torch.where(down_A & (pairs_A > 0), 1.0, first)
+
+
+def _largest(points_AP: Tensor) -> Tensor:
+    return points_AP.abs().amax(dim=-1)
 
 
 def _dot(left_AP: Tensor, right_AP: Tensor) -> Tensor:
