@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import importlib
 import os
 import re
@@ -31,6 +32,10 @@ from cluster.watch import FileWatch
 
 TAIL_LINES = 12
 
+
+# once a process: what it has loaded does not change when files do, and asking takes longer than many a job
+_versions = functools.cache(versions)
+_git = functools.cache(git_state)
 
 Capture = Callable[[TextIO], contextlib.AbstractContextManager[None]]
 """Sends what a process prints into a log for as long as it is entered."""
@@ -211,9 +216,9 @@ def publish(
     receipt = Receipt(
         key=job.key, kind=job.kind, name=job.name, science=job.science, machines=job.machines,
         inputs={key: store.receipt(key).name for key in job.needs}, metrics=metrics, started=started, seconds=seconds,
-        versions=versions(job.target.partition(".")[0]),
+        versions=dict(_versions(job.target.partition(".")[0])),
         hardware={**hardware(), "threads": _threads(job), **facts},
-        git=git_state(_code_folder(job.target)),
+        git=dict(_git(_code_folder(job.target))),
     )  # fmt: skip
     store.commit(job.key, receipt, lease.owner if lease else "")
     return Ended(job.key, "done", metrics=metrics, seconds=seconds)

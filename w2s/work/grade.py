@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,12 +11,22 @@ from cluster.job import Context
 from w2s.labels import LabelTable
 from w2s.metrics import grade
 from w2s.work import graded
-from w2s.work.table import read_part
+from w2s.work.table import Whole, read_all
 
 
 def run(context: Context) -> dict[str, Any]:
     """Score the labels on every row; write `graded.parquet` (id, correct) for paired intervals. Returns the metrics."""
-    rows = read_part(context, context.science["rows"])
+    return run_pack([context])[0]
+
+
+def run_pack(contexts: Sequence[Context]) -> list[dict[str, Any]]:
+    """The same for several graded on one table, which is read once."""
+    whole = read_all(contexts[0].inputs[contexts[0].science["rows"]["rows"]["key"]])
+    return [_grade(context, whole) for context in contexts]
+
+
+def _grade(context: Context, whole: Whole) -> dict[str, Any]:
+    rows = whole.take(whole.places(context.science["rows"], context.name))
     labels = LabelTable.load(context.inputs[context.science["labels"]["key"]]).join(rows.ids, context.name)
     truth_N = np.array(rows.labels, dtype=np.int64)
     supervisor = context.science["supervisor"]

@@ -18,8 +18,7 @@ from torch import Tensor
 from w2s import loss as losses
 from w2s.loss import LossConfig
 
-BLOCK = 8  # columns of every matrix product: as many as one vector register of the widest processors holds, so that the
-# kernels treat them alike wherever they stand (16 are cut into 12 and 4 on AVX2, which are summed in different orders)
+BLOCKS = (48, 24, 8, 4)  # columns of every matrix product, the first that this processor's kernels treat alike
 AT_ONCE = 64  # heads whose losses are computed together
 DEAD = 1e-12  # a feature that varies less than that is left as it is
 
@@ -51,6 +50,7 @@ class Heads:
         self._losses = [lesson.loss for lesson in lessons]
         known = [losses.label_statistics(lesson.loss, lesson.target_NC[lesson.weight_N > 0]) for lesson in lessons]
         self._known = [{name: value.double() for name, value in each.items()} for each in known]
+        self._block = _block(self._flat_SD, self._across_DS)
         self._mean_MD, self._scale_MD = self._standard(standardise)
         assert rows == self._weight_MN.shape[1]
 
@@ -89,8 +89,8 @@ class Heads:
             return -self._middle_D.expand(count, -1), ones_MD
         share_MS = self._weight_MN.repeat_interleave(self._candidates, dim=1)
         share_MS = share_MS / share_MS.sum(dim=1, keepdim=True)
-        mean_MD = _product(self._across_DS, share_MS.T).T
-        square_MD = _product((self._across_DS**2).contiguous(), share_MS.T).T
+        mean_MD = _product(self._block, self._across_DS, share_MS.T).T
+        square_MD = _product(self._block, (self._across_DS**2).contiguous(), share_MS.T).T
         scale_MD = (square_MD - mean_MD**2).clamp(min=0).sqrt()
         return mean_MD, torch.where(scale_MD > DEAD, scale_MD, 1.0)
 
@@ -105,7 +105,7 @@ class Heads:
 
     def _logits(self, which: Tensor, weight_ADO: Tensor, bias_AO: Tensor) -> Tensor:
         raw_ADO, shift_AO = self._raw(which, weight_ADO, bias_AO)
-        flat = _product(self._flat_SD, raw_ADO.permute(1, 0, 2).reshape(self._width, -1))  # [S, A * O]
+        flat = _product(self._block, self._flat_SD, raw_ADO.permute(1, 0, 2).reshape(self._width, -1))  # [S, A * O]
         scores_ASO = flat.view(-1, len(which), self.outputs).transpose(0, 1) + shift_AO[:, None, :]
         return scores_ASO.reshape(len(which), -1, self._classes).contiguous()
 
@@ -113,7 +113,9 @@ class Heads:
         """Gradients [A, P] from the slopes in the logits."""
         slopes_ASO = slopes_ANC.reshape(len(which), -1, self.outputs)
         columns = slopes_ASO.transpose(0, 1).reshape(len(self._flat_SD), -1)
-        raw_ADO = _product(self._across_DS, columns).view(self._width, len(which), self.outputs).transpose(0, 1)
+        raw_ADO = (
+            _product(self._block, self._across_DS, columns).view(self._width, len(which), self.outputs).transpose(0, 1)
+        )
         bias_AO = slopes_ASO.sum(dim=1)
         weight_ADO = (raw_ADO - self._mean_MD[which, :, None] * bias_AO[:, None, :]) / self._scale_MD[which, :, None]
         return torch.cat([weight_ADO.flatten(1), bias_AO], dim=1)
@@ -166,14 +168,30 @@ def _cut(places: list[int]) -> list[list[int]]:
     return [places[i : i + AT_ONCE] for i in range(0, len(places), AT_ONCE)]
 
 
-def _product(left: Tensor, right: Tensor) -> Tensor:
+def _product(block: int, left: Tensor, right: Tensor) -> Tensor:
     """left @ right, so many columns at a time, the last ones filled up with zeros: a column's sums are made in one order,
     whichever columns stand beside it."""
     columns = right.shape[1]
-    found = left.new_empty(left.shape[0], columns)
-    for start in range(0, columns, BLOCK):
-        block = left.new_zeros(right.shape[0], BLOCK)
-        width = min(BLOCK, columns - start)
-        block[:, :width] = right[:, start : start + width]
-        found[:, start : start + width] = (left @ block)[:, :width]
-    return found
+    short = -columns % block
+    filled = torch.cat([right, right.new_zeros(right.shape[0], short)], dim=1) if short else right
+    parts = [left @ filled[:, start : start + block] for start in range(0, columns + short, block)]
+    return parts[0][:, :columns] if len(parts) == 1 else torch.cat(parts, dim=1)[:, :columns]
+
+
+def _block(flat_SD: Tensor, across_DS: Tensor) -> int:
+    """How many columns a product may have for each to come out the same wherever it stands, tried on the very matrices.
+
+    Kernels cut columns into pieces of what fits their registers (16 into 12 and 4 on AVX2), and sum a rest in another order.
+    """
+    generator = torch.Generator().manual_seed(0)
+    for block in BLOCKS:
+        columns = [
+            torch.randn(matrix.shape[1], 1, generator=generator, dtype=matrix.dtype) for matrix in (flat_SD, across_DS)
+        ]
+        tried = [
+            matrix @ column.expand(-1, block).contiguous()
+            for matrix, column in zip((flat_SD, across_DS), columns, strict=True)
+        ]
+        if all(torch.equal(found, found[:, :1].expand(-1, block)) for found in tried):
+            return block
+    return 1

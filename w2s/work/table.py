@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -69,9 +70,16 @@ class Whole:
     rows: RowTable
     splits: tuple[str, ...]
     groups: tuple[str, ...]
+    _known: dict[str, list[int]] = field(default_factory=dict, compare=False, repr=False)  # many ask for the same part
 
     def places(self, part: Mapping[str, Any], where: str) -> list[int]:
         """Where the rows of a part (its science form) stand. Raises BadInput when the part is empty."""
+        asked = json.dumps(part, sort_keys=True)
+        if asked not in self._known:
+            self._known[asked] = self._places(part, where)
+        return self._known[asked]
+
+    def _places(self, part: Mapping[str, Any], where: str) -> list[int]:
         drawn = Split.model_validate(part["split"]) if part["name"] != "test" else None
         kept = [
             i
