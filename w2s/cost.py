@@ -15,8 +15,8 @@ from cluster.errors import Problem
 from cluster.job import Receipt
 from cluster.sizes import Sizes
 from cluster.store import Store
-from w2s.learner import Learner, ModelRef
-from w2s.stages import Part, Predict, Rows, Stage, Train
+from w2s.learner import ModelRef
+from w2s.stages import Embed, Part, Predict, Probe, Rows, Stage, Train
 
 FLOPS_PER_CORE = 100e9  # what one CPU core reaches in fp32 training, in order of magnitude
 TOKENS_PER_TEXT = 32
@@ -68,9 +68,11 @@ class Rates:
         if seen:
             return statistics.median(seen)
         if isinstance(stage, Train):
-            return self._by_size(stage.learner, passes=3 * stage.learner.epochs)
-        if isinstance(stage, Predict):
-            return self._by_size(stage.model.learner, passes=1)
+            return self._by_size(stage.learner.model, stage.learner.max_tokens, passes=3 * stage.learner.epochs)
+        if isinstance(stage, Predict) and not isinstance(stage.model, Probe):
+            return self._by_size(stage.model.learner.model, stage.model.learner.max_tokens, passes=1)
+        if isinstance(stage, Embed):
+            return self._by_size(stage.model, stage.max_tokens, passes=2)  # both halves, and the test rows
         return None if isinstance(stage, Rows) else LIGHT_S
 
     def work(self, stage: Stage, sizes: Sizes | None) -> Work | None:
@@ -79,7 +81,7 @@ class Rates:
         Tokens are a guess at how long texts are, at most `max_tokens`; device-hours follow the tokens a second of receipts of the same
         model, prediction's by its smaller number of FLOPs.
         """
-        if not isinstance(stage, Train | Predict) or sizes is None:
+        if not isinstance(stage, Train | Predict) or sizes is None or isinstance(getattr(stage, "model", None), Probe):
             return None
         learner = stage.learner if isinstance(stage, Train) else stage.model.learner
         length = min(TOKENS_PER_TEXT, learner.max_tokens)
@@ -111,11 +113,11 @@ class Rates:
         if receipt.kind == "Train" and speed and isinstance(learner, dict):
             self._speeds[_model_of(learner)].append(speed / max(1, receipt.machines.get("devices") or 1))
 
-    def _by_size(self, learner: Learner, passes: float) -> float | None:
-        parameters = _parameters(learner.model)
+    def _by_size(self, model: ModelRef, max_tokens: int, passes: float) -> float | None:
+        parameters = _parameters(model)
         if parameters is None:
             return None
-        tokens = self._rows / 2 * min(TOKENS_PER_TEXT, learner.max_tokens) * passes
+        tokens = self._rows / 2 * min(TOKENS_PER_TEXT, max_tokens) * passes
         return LOAD_S + 2 * parameters * tokens / FLOPS_PER_CORE
 
 
@@ -138,7 +140,7 @@ def _parameters(model: ModelRef) -> float | None:
     """Parameters that compute, as far as this disk tells; None if the model is not here."""
     if model.form == "tiny":
         return 12.0 * model.depth * model.width**2
-    if model.form == "static":
+    if model.form in ("static", "features"):
         return 1e3  # a mean of vectors: nothing beside loading
     if model.form != "local":
         from w2s.assets import cached
