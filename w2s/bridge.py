@@ -9,16 +9,39 @@ from cluster.job import Job, Resources
 from w2s.learner import Learner, ModelRef, is_local
 from w2s.machines import Machine
 from w2s.recipe import Recipe
-from w2s.stages import Combine, Embed, Given, Grade, Model, Predict, Probe, Rows, Stage, Train
+from w2s.stages import (
+    Adapt,
+    Combine,
+    Corrupt,
+    Embed,
+    Filter,
+    Given,
+    Grade,
+    Model,
+    Predict,
+    Probe,
+    Prompted,
+    Relabel,
+    Rows,
+    Stage,
+    TopoFilter,
+    Train,
+)
 
 TARGETS: Mapping[type[Stage], str] = {
     Rows: "w2s.work.rows:run",
+    Adapt: "w2s.work.adapt:run",
     Train: "w2s.work.train:run",
     Embed: "w2s.work.embed:run",
     Probe: "w2s.work.probe:run",
     Predict: "w2s.work.predict:run",
+    Prompted: "w2s.work.prompted:run",
     Given: "w2s.work.given:run",
     Combine: "w2s.work.combine:run",
+    Filter: "w2s.work.filter:run",
+    TopoFilter: "w2s.work.topological:run",
+    Relabel: "w2s.work.relabel:run",
+    Corrupt: "w2s.work.corrupt:run",
     Grade: "w2s.work.grade:run",
 }
 PRELOAD = ("w2s.work.train", "w2s.work.predict")
@@ -70,7 +93,9 @@ def _resources(recipe: Recipe, stage: Stage, machine: Machine) -> Resources:
     if isinstance(_taught(stage), Probe):
         return Resources(machine.cpus)
     many = machine.devices > 1 or machine.offload != "none"
-    gang = machine.is_gang and (isinstance(stage, Train) or machine.zero == 3 or (machine.zero == "auto" and many))
+    gang = machine.is_gang and (
+        isinstance(stage, Train | Adapt) or machine.zero == 3 or (machine.zero == "auto" and many)
+    )
     if not gang:
         return Resources(machine.cpus, machine.gpus)
     hang_s = 60 * recipe.machines.hang_minutes
@@ -87,9 +112,12 @@ def _taught(stage: Stage) -> Model | None:
 def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, Any]]:
     """The machine a stage runs on (None: a light one) and the machine choices its code may read."""
     taught = _taught(stage)
-    if isinstance(stage, Embed):
+    if isinstance(stage, Embed | Prompted):
         machine = recipe.machine_of(stage.model)
         return machine, {**_host(machine), **_local(stage.model)}
+    if isinstance(stage, Adapt):
+        machine = recipe.machine(stage.learner)
+        return machine, _trains(recipe, machine, stage.learner.model)
     if taught is None:
         return None, {}
     machine = recipe.machine(taught.learner)
@@ -100,6 +128,11 @@ def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, A
         return machine, {}
     if not isinstance(stage, Train):
         return machine, _host(machine)
+    return machine, _trains(recipe, machine, taught.learner.model if stage.start is None else None)
+
+
+def _trains(recipe: Recipe, machine: Machine, model: ModelRef | None) -> dict[str, Any]:
+    """What a training loop may choose by, and the pretrained model it begins from (None: one that was adapted here)."""
     choices = {
         "devices": machine.devices,
         "gpus": machine.gpus,
@@ -112,7 +145,7 @@ def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, A
         "checkpoint_minutes": recipe.machines.checkpoint_minutes,
         "checkpoint_steps": recipe.machines.checkpoint_steps,
     }
-    return machine, {**choices, **_local(taught.learner.model)}
+    return choices if model is None else {**choices, **_local(model)}
 
 
 def _host(machine: Machine) -> dict[str, Any]:

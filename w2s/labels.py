@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from cluster.errors import BadInput
 
 FILE = "labels.parquet"
+TINY = 1e-12  # keeps the log of a sure label finite
 Floats = NDArray[np.float64]
 
 
@@ -35,6 +36,11 @@ class LabelTable:
             raise ValueError(f"{len(self.ids)} ids, probabilities {self.probs_NC.shape}, logits {self.logits_NC.shape}")
         if self.weights_N is not None and (self.weights_N.shape != shape[:1] or not (self.weights_N >= 0).all()):
             raise ValueError(f"{len(self.ids)} ids, weights {self.weights_N.shape} of at least {self.weights_N.min()}")
+
+    @classmethod
+    def of_probs(cls, ids: Sequence[str], probs_NC: Floats, weights_N: Floats | None = None) -> LabelTable:
+        """Labels that came from no logits: their logarithms stand in."""
+        return cls(tuple(ids), probs_NC, np.log(np.clip(probs_NC, TINY, None)), weights_N)
 
     @property
     def weight_N(self) -> Floats:

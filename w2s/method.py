@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, ValidationError
 
+from cluster.errors import BadInput
 from w2s.config import Config
+from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.registry import union
 from w2s.stages import HowCombined, Labels
@@ -28,8 +30,7 @@ class MethodConfig(Config):
     @property
     def label(self) -> str:
         """A name for tables: the kind, and what was chosen other than by default."""
-        chosen = [f"{name}={_short(value)}" for name, value in self if name != "kind" and value != _default(self, name)]
-        return " ".join([self.kind, *chosen])
+        return " ".join([self.kind, *_chosen(self)])
 
 
 def supervision(world: World, config: MethodConfig) -> Labels:
@@ -38,9 +39,36 @@ def supervision(world: World, config: MethodConfig) -> Labels:
     return world.combine([world.predict(teacher, "strong") for teacher in crowd], config.combine)
 
 
+def altered(learner: Learner, where: str, **choices: Any) -> Learner:
+    """A learner with other choices. Raises BadInput where they do not go together."""
+    try:
+        return Learner.model_validate({**dict(learner), **choices})
+    except ValidationError as error:
+        fault = error.errors(include_url=False)[0]
+        what = str(fault.get("ctx", {}).get("error", fault["msg"]))
+        place = ".".join(str(step) for step in fault["loc"])
+        raise BadInput(where, f"{place}: {what}" if place else what) from None
+
+
+def told(name: str, config: Config, hidden: str = "kind") -> str:
+    """A config within a table's label: its name, and in brackets what was chosen other than by default."""
+    chosen = ",".join(_chosen(config, hidden))
+    return f"{name}({chosen})" if chosen else name
+
+
+def _chosen(config: Config, hidden: str = "kind") -> list[str]:
+    return [f"{name}={_short(value)}" for name, value in config if name != hidden and value != _default(config, name)]
+
+
 def _default(config: Config, name: str) -> object:
     return type(config).model_fields[name].get_default(call_default_factory=True)
 
 
 def _short(value: object) -> str:
-    return str(getattr(value, "kind", value))
+    """A value in a table's label: a chain step by step, a config by its own label or kind."""
+    if isinstance(value, tuple):
+        return ">".join(map(_short, value))
+    if not isinstance(value, Config):
+        return str(value)
+    own = getattr(value, "label", None)
+    return told(str(getattr(value, "kind", type(value).__name__)), value) if own is None else str(own)

@@ -6,15 +6,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from w2s.learner import Learner
+from cluster.errors import BadInput
+from w2s.learner import Layer, Learner
 from w2s.loss import LossConfig
 from w2s.losses.xent import Config as Xent
+from w2s.prompt import Calibrate, Prompt
 from w2s.stages import (
+    Adapt,
     Combine,
+    Corrupt,
     Embed,
+    Filter,
     Given,
     Grade,
     HowCombined,
+    HowFiltered,
+    HowRelabelled,
     Labels,
     Model,
     Outcome,
@@ -23,9 +30,13 @@ from w2s.stages import (
     Piece,
     Predict,
     Probe,
+    Prompted,
+    Relabel,
     Rows,
     Split,
     Stage,
+    Structure,
+    TopoFilter,
     Train,
 )
 from w2s.task import TaskConfig
@@ -58,6 +69,12 @@ class World:
             learner.model, Rows(self.task), learner.probe.kept, learner.pooling, learner.max_tokens, learner.precision
         )
 
+    def states(self, learner: Learner, layer: Layer) -> Embed:
+        """One layer of a learner's model as it was before it learned anything; a probe's own pass, where that keeps it."""
+        if learner.probe is not None and layer in learner.probe.kept:
+            return self.embed(learner)
+        return Embed(learner.model, Rows(self.task), (layer,), learner.pooling, learner.max_tokens, learner.precision)
+
     def train(
         self,
         learner: Learner,
@@ -66,11 +83,12 @@ class World:
         labels: Labels | None = None,
         loss: LossConfig | None = None,
         seed: int | None = None,
+        start: Adapt | None = None,
     ) -> Model:
         """Finetune `learner` (or fit its probe) on a half: on ground truth, or on `labels`.
 
         Held-out rows carry labels of the same origin, so selection never sees a truth the student would not have;
-        `select: oracle` alone looks at ground truth, and every table says so.
+        `select: oracle` alone looks at ground truth, and every table says so. `start`: from an adapted model.
         """
         rows = part if isinstance(part, Part) else self.part(part)
         seed, loss = self.seed if seed is None else seed, loss or Xent()
@@ -80,9 +98,47 @@ class World:
         val = self.part("val") if watched else None
         val_labels = labels.on(self.part("val")) if watched and labels is not None and not oracle else None
         if learner.probe is None:
-            return Train(learner, rows, own, loss, seed, val, val_labels)
+            return Train(learner, rows, own, loss, seed, val, val_labels, start)
+        if start is not None:
+            raise BadInput(
+                "strong.probe", "reads the pretrained model alone, not an adapted one", "finetune: drop probe"
+            )
         seed = seed if learner.head == "normal" else 0  # a head that starts from zero knows no other chance
         return Probe(learner, rows, own, loss, seed, val, val_labels, features=self.embed(learner))
+
+    def adapt(self, learner: Learner, part: PartName | Part, *, epochs: float = 1, lr: float | None = None) -> Adapt:
+        """The learner's language model after reading all texts of a part. What only a classifier has is left out of its key."""
+        _check_writes(learner)
+        if learner.trainable_layers == 0:
+            raise BadInput(
+                "trainable_layers", "0 leaves nothing that could be adapted", "set it to all, or use another method"
+            )
+        rows = part if isinstance(part, Part) else self.part(part)
+        plain = {name: Learner.model_fields[name].get_default() for name in ("head", "head_words", "pooling")}
+        unwatched = {"evaluate": "never", "select": "last", "patience": None, "epochs": epochs}
+        optim = learner.optim.model_copy(update={"lr": lr or learner.optim.lr, "head_lr": None})
+        return Adapt(learner.model_copy(update={**plain, **unwatched, "optim": optim}), rows, self.seed)
+
+    def prompt(
+        self,
+        learner: Learner,
+        part: PartName | Part,
+        prompt: Prompt,
+        *,
+        shots: int = 0,
+        calibrate: Calibrate = "none",
+        shot_labels: Labels | None = None,
+        prior: Labels | None = None,
+    ) -> Prompted:
+        """A language model asked in words. Shots, and rows to calibrate on, come from the strong half."""
+        _check_writes(learner)
+        rows = part if isinstance(part, Part) else self.part(part)
+        half = self.part("strong")
+        drawn_from = half if shots or calibrate == "prior" else None
+        own = shot_labels.on(half) if shots and shot_labels is not None else None
+        known = prior.on(half) if calibrate == "prior" and prior is not None else None
+        reads = (learner.max_tokens, learner.precision)
+        return Prompted(learner.model, rows, prompt, shots, calibrate, *reads, drawn_from, own, known)
 
     def supervisors(self, count: int = 1) -> list[Supervisor]:
         """Weak models trained on the weak half's truth, differing by seed; or the labels that came with the task."""
@@ -99,17 +155,65 @@ class World:
         """One verdict from several; a single labeller is its own verdict."""
         return labels[0] if len(labels) == 1 else Combine(tuple(labels), how)
 
+    def harden(self, labels: Labels) -> Labels:
+        """Each row's most probable class as certain: the vote of a crowd of one."""
+        return Combine((labels,), "majority")
+
+    def relabel(
+        self,
+        labels: Labels,
+        how: HowRelabelled,
+        *,
+        layer: Layer,
+        neighbours: int | None = None,
+        l2: float | None = None,
+    ) -> Relabel:
+        """What the labels of similar rows of the strong half say, similar to the strong model."""
+        half = self.part("strong")
+        return Relabel(labels.on(half), half, half, how, self.states(self.strong, layer), layer, neighbours, l2)
+
+    def filter(self, labels: Labels, how: HowFiltered, keep: float, opinion: Labels | None = None) -> Filter:
+        """The strong half's labels without those trusted least."""
+        half = self.part("strong")
+        return Filter(labels.on(half), half, how, keep, None if opinion is None else opinion.on(half))
+
+    def topofilter(self, labels: Labels, keep: float, *, layer: Layer, neighbours: int) -> TopoFilter:
+        """The same, by where rows lie in the strong model's hidden states."""
+        half = self.part("strong")
+        return TopoFilter(labels.on(half), half, keep, self.states(self.strong, layer), layer, neighbours)
+
+    def corrupt(self, like: Labels, structure: Structure, sure: Labels | None = None) -> Corrupt:
+        """The strong half's truth with as many errors as `like` makes."""
+        half = self.part("strong")
+        return Corrupt(half, like.on(half), structure, self.seed, None if sure is None else sure.on(half))
+
     def grade(self, labels: Labels, supervisor: Labels | None = None) -> Grade:
         """Labels against the truth of the test rows, and agreement with the supervisor's there."""
         test = self.part("test")
         return Grade(labels.on(test), test, None if supervisor is None else supervisor.on(test))
 
-    def outcome(self, verdict: Labels, student: Model, extras: dict[str, Stage] | None = None) -> Outcome:
-        """Floor from the verdict the student learned from, ceiling from the strong model on the same half's truth."""
-        ceiling = self.train(self.strong, "strong")
+    def outcome(
+        self,
+        verdict: Labels,
+        student: Supervisor,
+        extras: dict[str, Stage] | None = None,
+        ceiling: Model | None = None,
+    ) -> Outcome:
+        """Floor from the verdict the student learned from, ceiling from the strong model on the same half's truth.
+
+        A `ceiling` is given where the student did not begin as the strong model does.
+        """
+        ceiling = ceiling or self.train(self.strong, "strong")
         return Outcome(
             floor=self.grade(verdict),
             transfer=self.grade(self.predict(student, "test"), supervisor=verdict),
             ceiling=self.grade(self.predict(ceiling, "test"), supervisor=verdict),
             extras=extras or {},
         )
+
+
+def _check_writes(learner: Learner) -> None:
+    """Raise BadInput for what is no language model, as far as its name tells."""
+    if learner.model.form in ("static", "features", "given"):
+        what = f"{learner.model.short} is no language model"
+        raise BadInput("strong.model", what, "take a causal one (GPT-2, Pythia, Llama, Qwen)")

@@ -18,7 +18,7 @@ NO_LIMIT = 10**9
 
 @dataclass(frozen=True)
 class Batch:
-    """Padded tokens of B x K texts, B targets (soft class probabilities), and weights: 1, or 0 for a row of padding."""
+    """Padded tokens of B x K texts, B targets (soft class probabilities), and weights: how much a row counts, 0 for padding."""
 
     input_ids: Tensor  # [B*K, T]
     attention_mask: Tensor  # [B*K, T]
@@ -39,14 +39,19 @@ class Batch:
 
 @dataclass(frozen=True)
 class Dataset:
-    """N encoded rows with their targets. `truncated` and `dropped` count texts over the limit."""
+    """N encoded rows with their targets and weights (all above 0, 1 on average).
+
+    `truncated` and `dropped` count texts over the limit, `unweighted` the rows that were left out for their weight of 0.
+    """
 
     ids: tuple[str, ...]
     tokens: list[list[list[int]]]  # [N][K][<= T]
     target_NC: Tensor
     truth_N: Tensor
+    weight_N: Tensor
     truncated: int
     dropped: int
+    unweighted: int
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -61,30 +66,48 @@ class Dataset:
         return len(self.tokens[0])
 
     def batch(self, rows: Sequence[int], tokenizer: Tokenizer, weight_B: Tensor | None = None) -> Batch:
-        """The rows as one padded batch, candidates of a row side by side; each of weight 1 unless said otherwise."""
+        """The rows as one padded batch, candidates of a row side by side. `weight_B` of 0 marks padding: such a row counts
+        for nothing, any other for its own weight times that."""
         flat = [text for row in rows for text in self.tokens[row]]
         input_ids, attention_mask = tokenizer.pad(flat)
-        weight_B = torch.ones(len(rows)) if weight_B is None else weight_B
-        return Batch(input_ids, attention_mask, self.target_NC[list(rows)], weight_B, self.candidates)
+        own_B = self.weight_N[list(rows)]
+        counts_B = own_B if weight_B is None else weight_B * own_B
+        return Batch(input_ids, attention_mask, self.target_NC[list(rows)], counts_B, self.candidates)
 
     def real_tokens(self, rows: Sequence[int]) -> int:
         """Tokens of these rows without padding."""
         return sum(len(text) for row in rows for text in self.tokens[row])
 
 
-def encode(tokenizer: Tokenizer, rows: RowTable, target_NC: Tensor, max_tokens: int, too_long: str) -> Dataset:
-    """Tokenise a part. `too_long`: truncate, or drop rows with any text over `max_tokens` (counted either way)."""
-    flat = [text for texts in rows.texts for text in texts]
+def encode(
+    tokenizer: Tokenizer,
+    rows: RowTable,
+    target_NC: Tensor,
+    max_tokens: int,
+    too_long: str,
+    weight_N: Tensor | None = None,
+) -> Dataset:
+    """Tokenise a part. `too_long`: truncate, or drop rows with any text over `max_tokens` (counted either way).
+
+    Rows of weight 0 are left out before anything is counted or batched; the others' weights are scaled to a mean of 1, so
+    that a loss summed over a batch and divided by its rows is a weighted mean. None: all count alike.
+    """
+    weight_N = torch.ones(len(rows)) if weight_N is None else weight_N
+    counted = weight_N.nonzero().flatten().tolist()
+    flat = [text for i in counted for text in rows.texts[i]]
     k = rows.candidates
     encoded, truncated = tokenizer.encode(flat, NO_LIMIT if too_long == "drop" else max_tokens)
-    tokens = [encoded[i * k : (i + 1) * k] for i in range(len(rows))]
-    kept = [i for i, row in enumerate(tokens) if too_long != "drop" or max(map(len, row)) <= max_tokens]
+    tokens = {row: encoded[i * k : (i + 1) * k] for i, row in enumerate(counted)}
+    kept = [i for i, texts in tokens.items() if too_long != "drop" or max(map(len, texts)) <= max_tokens]
     index = torch.tensor(kept, dtype=torch.long)
+    kept_N = weight_N[index].double()
     return Dataset(
         ids=tuple(rows.ids[i] for i in kept),
         tokens=[tokens[i] for i in kept],
         target_NC=target_NC[index],
         truth_N=torch.tensor(rows.labels)[index],
+        weight_N=(kept_N / kept_N.mean()).float(),
         truncated=truncated,
-        dropped=len(rows) - len(kept),
+        dropped=len(counted) - len(kept),
+        unweighted=len(rows) - len(counted),
     )

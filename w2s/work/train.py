@@ -9,6 +9,7 @@ import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from cluster.errors import BadInput, Interrupted, StageFailed
 from cluster.job import Context
 from w2s.labels import LabelTable
 from w2s.learner import Learner
+from w2s.loss import LossConfig
 from w2s.registry import module
 from w2s.work import card, checkpoint, out_of_memory, sharded
 from w2s.work.batches import Indices, deal, schedule
@@ -26,6 +28,7 @@ from w2s.work.compiled import compile_if_asked
 from w2s.work.dataset import Batch, Dataset, encode
 from w2s.work.evaluate import evaluate
 from w2s.work.fitted import fitted
+from w2s.work.language import TextLoss
 from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
 from w2s.work.optim import rate_factor
 from w2s.work.ranks import Ranks
@@ -66,21 +69,15 @@ def _run(context: Context) -> dict[str, Any]:
     context.watch.note(f"{len(rows)} rows to learn from; loading {learner.model.source}")
     ranks = Ranks.of(context)
     context = fitted(context, learner, ranks)
-    with context.watch.busy(), sharded.loading(context.machines, learner, ranks):
-        model, tokenizer = load(learner, rows.n_outputs, science["seed"])
+    start = _start(context)
+    with context.watch.busy(), sharded.loading(context.machines, learner, ranks, saved=start is not None):
+        model, tokenizer = load(learner, rows.n_outputs, science["seed"], start=start)
         check_model(context, learner.model)
     data = _dataset(context, rows, science["labels"], learner, tokenizer)
     held_out = None
     if science["val"] is not None:
         held_out = _dataset(context, read_part(context, science["val"]), science["val_labels"], learner, tokenizer)
-    set_training_mode(model, learner.dropout)
-    if context.machines.get("gradient_checkpointing"):
-        model.enable_gradient_checkpointing()
-    compile_if_asked(context.machines, model, context.device)
-    # dropout draws from here, each rank its own; order and head have generators of their own
-    torch.manual_seed(science["seed"] + ranks.rank)
-    with context.watch.busy():
-        stepper = make_stepper(context.machines, model, learner, loss, ranks)
+    stepper = ready(context, learner, model, loss, ranks, science["seed"])
     loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=science["seed"])
     progress, seconds = loop.run()
     metrics = loop.metrics(seconds)
@@ -95,6 +92,20 @@ def _run(context: Context) -> dict[str, Any]:
         state = stepper.export()
         ranks.together(publish, context.name)
     return metrics
+
+
+def ready(
+    context: Context, learner: Learner, model: Classifier | TextLoss, loss: LossConfig | None, ranks: Ranks, seed: int
+) -> Stepper:
+    """A loaded model, set up as the machine asks, under the stepper that will train it."""
+    set_training_mode(model, learner.dropout)
+    if context.machines.get("gradient_checkpointing"):
+        model.enable_gradient_checkpointing()
+    compile_if_asked(context.machines, model, context.device)
+    # dropout draws from here, each rank its own; order and head have generators of their own
+    torch.manual_seed(seed + ranks.rank)
+    with context.watch.busy():
+        return make_stepper(context.machines, model, learner, loss, ranks)
 
 
 class Loop:
@@ -161,7 +172,7 @@ class Loop:
         micros = self._micros(rows)
         batch = None if self.learner.batch_tokens else self.learner.batch
         with out_of_memory.told(self.context, batch, max(micro.rows for micro in micros)):
-            stepped = self.stepper.step(micros, len(rows), progress.step / total, rate)
+            stepped = self.stepper.step(micros, self._counts(rows), progress.step / total, rate)
         progress.step += 1
         loss = self._agree(stepped.loss)
         self._check_finite(loss, stepped, rows)
@@ -175,6 +186,10 @@ class Loop:
             self.context.watch.scalar(
                 "train/tokens_per_s", self._tokens / (time.monotonic() - self._started), progress.step
             )
+
+    def _counts(self, rows: Indices) -> int:
+        """What the sum of a step's losses is divided by."""
+        return len(rows)
 
     def _agree(self, loss: float) -> float:
         """After a step, in one message: the loss over all ranks, whether anyone was asked to stop, whether to save."""
@@ -281,7 +296,8 @@ class Loop:
         selected = progress.step if self.learner.select == "last" else progress.best_step
         point = next((p for p in progress.curve if p["step"] == selected), {})
         return {
-            "rows": len(self.data),
+            "rows": len(self.data) + self.data.unweighted,
+            "kept": len(self.data),
             "steps": progress.step,
             "planned_steps": len(self.steps),
             "loss": sum(recent) / len(recent),
@@ -306,16 +322,22 @@ def _evaluation_steps(learner: Learner, total: int, epoch_ends: list[int]) -> se
 def _dataset(
     context: Context, rows: RowTable, labels: Mapping[str, str] | None, learner: Learner, tokenizer: Tokenizer
 ) -> Dataset:
+    weight_N: Tensor | None = None
     if labels is None:
         target_NC = torch.nn.functional.one_hot(torch.tensor(rows.labels), rows.n_classes).float()
     else:
         table = LabelTable.load(context.inputs[labels["key"]]).join(rows.ids, context.name)
         target_NC = torch.tensor(table.probs_NC, dtype=torch.float32)
-    data = encode(tokenizer, rows, target_NC, learner.max_tokens, learner.too_long)
+        weight_N = torch.tensor(table.weight_N)
+        if not weight_N.any():
+            raise BadInput(context.name, f"all {len(rows)} labels have weight 0", "let the filter keep more")
+    data = encode(tokenizer, rows, target_NC, learner.max_tokens, learner.too_long, weight_N)
     if data.truncated or data.dropped:
         context.watch.note(
             f"{data.truncated} texts cut to {learner.max_tokens} tokens, {data.dropped} rows dropped as longer"
         )
+    if data.unweighted:
+        context.watch.note(f"{data.unweighted} rows left out: their labels have weight 0")
     if not len(data):
         raise BadInput(
             context.name,
@@ -323,6 +345,12 @@ def _dataset(
             "raise max_tokens, or set too_long: truncate",
         )
     return data
+
+
+def _start(context: Context) -> Path | None:
+    """Where the adapted model lies that training begins from; None for the pretrained one."""
+    start = context.science.get("start")
+    return None if start is None else context.inputs[start["key"]] / "model"
 
 
 def _meta(science: Mapping[str, Any], context: Context) -> dict[str, Any]:

@@ -1,0 +1,45 @@
+"""Methods planned on the toy recipe, as values: nothing is run."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.conftest import toy_recipe
+from w2s import registry
+from w2s.method import MethodConfig
+from w2s.recipe import Recipe
+from w2s.stages import Model, Outcome, Predict, Stage, walk
+from w2s.world import World
+
+
+def world(**changes: Any) -> World:
+    return Recipe.model_validate(toy_recipe(**changes)).world(0)
+
+
+def config(kind: str, **choices: Any) -> MethodConfig:
+    found: MethodConfig = registry.module("methods", kind).Config(**choices)
+    return found
+
+
+def planned(kind: str, there: World | None = None, **choices: Any) -> Outcome:
+    found: Outcome = registry.module("methods", kind).plan(there or world(), config(kind, **choices))
+    return found
+
+
+def grades(outcome: Outcome) -> tuple[str, str, str]:
+    return outcome.floor.key, outcome.transfer.key, outcome.ceiling.key
+
+
+def student(outcome: Outcome) -> Model:
+    """The model that is graded as the transfer."""
+    assert isinstance(outcome.transfer.labels, Predict)
+    return outcome.transfer.labels.model
+
+
+def top(outcome: Outcome) -> Model:
+    assert isinstance(outcome.ceiling.labels, Predict)
+    return outcome.ceiling.labels.model
+
+
+def below(outcome: Outcome) -> list[Stage]:
+    return list(walk(*outcome.stages()).values())
