@@ -16,7 +16,7 @@ from w2s.config import Config
 from w2s.learner import Learner, ModelRef
 from w2s.machines import Machine, Machines
 from w2s.method import MethodConfig
-from w2s.registry import module, union
+from w2s.registry import module, union, unknown
 from w2s.stages import Model, Outcome, Split, Stage, reached, walk
 from w2s.task import TaskConfig
 from w2s.world import World
@@ -66,33 +66,28 @@ class Recipe(Config):
     @model_validator(mode="after")
     def _divides(self) -> Recipe:
         for side, learner in (("weak", self.weak), ("strong", self.strong)):
-            machine = self.machine(learner)
-            if learner.batch_tokens is None:
-                micro = None if machine.micro_batch == "auto" else machine.micro_batch
-                try:
-                    cut(learner.batch, machine.devices, micro)
-                except BadInput as problem:
-                    raise ValueError(
-                        f"{self._machine_name(learner)}, {side}.batch: {problem.what}; {problem.remedy}"
-                    ) from None
-            if learner.precision == "fp16" and (machine.zero in (1, 2, 3) or machine.offload != "none"):
-                # DeepSpeed scales the loss and then clips what it scaled; and each rank alone decides to skip a step
-                raise ValueError(
-                    f"{self._machine_name(learner)}: fp16 is not exact under ZeRO 1 to 3; set precision: bf16, or zero: 0"
-                )
-            if machine.is_gang and learner.optim.kind == "adafactor":
-                raise ValueError(
-                    f"{self._machine_name(learner)}: adafactor needs whole matrices, ZeRO cuts them; use adamw, or one device"
-                )
+            fault = self._fault(learner, f"{side}.batch")
+            if fault:
+                raise ValueError(fault)
         return self
 
-    @model_validator(mode="after")
-    def _machines_have_models(self) -> Recipe:
-        models = {learner.model.short for learner in (self.weak, self.strong)}
-        for name in self.machines.models:
-            if name not in models:
-                raise ValueError(f"machines.models: no model '{name}' here; there are: {', '.join(sorted(models))}")
-        return self
+    def _fault(self, learner: Learner, where: str) -> str:
+        """What a learner's machine cannot do with it; "" where all is well. A probe needs no machine of that kind."""
+        machine, name = self.machine(learner), self._machine_name(learner)
+        if learner.probe is not None:
+            return ""
+        if learner.batch_tokens is None:
+            micro = None if machine.micro_batch == "auto" else machine.micro_batch
+            try:
+                cut(learner.batch, machine.devices, micro)
+            except BadInput as problem:
+                return f"{name}, {where}: {problem.what}; {problem.remedy}"
+        if learner.precision == "fp16" and (machine.zero in (1, 2, 3) or machine.offload != "none"):
+            # DeepSpeed scales the loss and then clips what it scaled; and each rank alone decides to skip a step
+            return f"{name}: fp16 is not exact under ZeRO 1 to 3; set precision: bf16, or zero: 0"
+        if machine.is_gang and learner.optim.kind == "adafactor":
+            return f"{name}: adafactor needs whole matrices, ZeRO cuts them; use adamw, or one device"
+        return ""
 
     @model_validator(mode="after")
     def _held_out(self) -> Recipe:
@@ -122,7 +117,11 @@ class Recipe(Config):
     def machine(self, learner: Learner) -> Machine:
         """What a learner's stages run on: its model's own machine, else that of its side."""
         own = self.machines.models.get(learner.model.short)
-        return own or (self.machines.weak if learner == self.weak else self.machines.strong)
+        return own or (self.machines.weak if self._on_weak(learner) else self.machines.strong)
+
+    def _on_weak(self, learner: Learner) -> bool:
+        """Whether a learner runs where the weak one does: it is that one, or its model with other settings."""
+        return learner == self.weak or (learner.model == self.weak.model != self.strong.model)
 
     def machine_of(self, model: ModelRef) -> Machine:
         """What a model's hidden states are computed on."""
@@ -133,7 +132,7 @@ class Recipe(Config):
     def _machine_name(self, learner: Learner) -> str:
         if learner.model.short in self.machines.models:
             return f"machines.models.{learner.model.short}"
-        return "machines.weak" if learner == self.weak else "machines.strong"
+        return "machines.weak" if self._on_weak(learner) else "machines.strong"
 
     def world(self, seed: int) -> World:
         return World(self.task, self.weak, self.strong, self.split, seed)
@@ -162,10 +161,17 @@ class Recipe(Config):
         return content_key(sorted(stage.key for stage in self.goals()))[:8]
 
     def check(self) -> None:
-        """What the schema cannot see: a loss that cannot serve this task. Raises BadInput. Reads no data."""
-        for stage in reached(*self.goals()):
-            if isinstance(stage, Model):
-                losses.check(stage.loss, self.task.n_classes)
+        """What the schema cannot see: losses, machines and models of whatever the methods plan. Raises BadInput. Reads no data."""
+        taught = [stage for stage in reached(*self.goals()) if isinstance(stage, Model)]
+        for stage in taught:
+            losses.check(stage.loss, self.task.n_classes)
+            fault = self._fault(stage.learner, f"batch of {stage.learner.model.short}")
+            if fault:
+                raise BadInput("machines", fault)
+        models = {stage.learner.model.short for stage in taught}
+        for name in self.machines.models:
+            if name not in models:
+                raise BadInput("machines.models", unknown("model", name, sorted(models)))
 
 
 def package_recipes() -> Path:
