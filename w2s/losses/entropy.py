@@ -20,8 +20,6 @@ from w2s.loss import LossConfig, Statistics, at_least_float32, ramp
 if TYPE_CHECKING:
     from torch import Tensor
 
-FIXED = True
-
 
 class Config(LossConfig):
     kind: Literal["entropy"] = "entropy"

@@ -194,3 +194,18 @@ def test_no_loss_loads_torch_before_it_is_used():
     code = f"{imports}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_loss_that_says_it_is_fixed_does_not_change_as_training_goes_on(config, classes):
+    """A line search compares values of one function: no ramp, nothing of the batch, and the slope is the value's own."""
+    if not getattr(module("losses", config.kind), "FIXED", False):
+        pytest.skip(f"{config.kind} does not say so")
+    assert not needs_statistics(config)
+    logits, target, _ = batch(classes)
+    first = compute(config, logits, target, 0.0, known(config, logits, target))
+    last = compute(config, logits, target, 0.99, known(config, logits, target))
+    assert torch.equal(first, last)
+    assert torch.autograd.gradcheck(
+        lambda scores: compute(config, scores, target, 0.0, known(config, scores, target)).sum(),
+        (logits.clone().requires_grad_(),),
+    )
