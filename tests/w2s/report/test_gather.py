@@ -1,13 +1,12 @@
 """From a real store to a report: numbers equal those worked by hand from the files, what is not there is named.
 
-The toy recipe runs once, in this process; tests that damage the store do so to a copy.
+`finished` holds the toy recipe's results, for reading only; tests that damage them do so to a `copy`.
 """
 
 # N rows
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -17,10 +16,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from cluster.errors import StageFailed
-from cluster.pool import InlinePool
-from cluster.scheduler import Scheduler
 from cluster.store import Store
-from tests.conftest import toy_recipe
+from tests.w2s.report.finished import RECIPE, toy
 from w2s import bridge
 from w2s.metrics import pgr
 from w2s.recipe import Recipe
@@ -31,35 +28,7 @@ from w2s.stages import Labels, Outcome, Rows
 from w2s.work import graded
 
 SIDES = ("floor", "transfer", "ceiling")
-
-
-def toy(**changes: Any) -> Recipe:
-    """Two methods, two seeds; the first keeps each member's grade beside the three that all methods have."""
-    crowd = {"method": {"kind": "ensemble", "members": 2}, "baselines": [{"kind": "naive"}], "seeds": [0, 1]}
-    return Recipe.model_validate(toy_recipe(**{**crowd, **changes}))
-
-
-RECIPE = toy()
-
-
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """A store in which the toy recipe is done. For reading only."""
-    store = Store.open(tmp_path_factory.mktemp("gather") / "store")
-    with store.leases() as leases:
-        scheduler = Scheduler(store, InlinePool(store.url), leases, lambda event: None)
-        summary = scheduler.run(bridge.jobs(RECIPE), [stage.key for stage in RECIPE.goals()])
-    assert summary.exit_code == 0
-    return store
-
-
-@pytest.fixture
-def copy(finished: Store, tmp_path: Path) -> Store:
-    """A store with the same results, to take things from."""
-    store = Store.open(tmp_path / "copy")
-    for key in list(finished.keys()):
-        shutil.copytree(finished.path(key), Path(store.url) / key[:2] / key)
-    return store
+PROBE = {"model": {"source": "tiny:bert", "width": 32, "depth": 2}, "max_tokens": 64, "probe": {"optimizer": "adam"}}
 
 
 def report_of(store: Store, recipe: Recipe = RECIPE) -> Report:
@@ -158,7 +127,12 @@ def test_each_member_of_a_crowd_keeps_its_own_accuracy_over_seeds(finished: Stor
             expected.setdefault(name, []).append(accuracy(finished, grade.labels))  # type: ignore[attr-defined]
     assert set(expected) == {"member 0", "member 1"}
     assert crowd.members == {name: pytest.approx(values) for name, values in expected.items()}
-    assert single.members == {}
+    for name, mean_of in crowd.member_means.items():
+        assert mean_of.mean == pytest.approx(mean(expected[name]))
+        assert mean_of.low is not None
+        assert mean_of.high is not None
+        assert mean_of.low < mean_of.mean < mean_of.high
+    assert (single.members, single.member_means) == ({}, {})
 
 
 # --- what is not there --------------------------------------------------------------------------------------------
@@ -283,10 +257,11 @@ def test_a_damaged_receipt_is_a_problem_too(copy: Store) -> None:
         ({}, False),
         ({"strong__select": "best"}, False),
         ({"strong__select": "oracle"}, True),
+        ({"strong": {**PROBE, "select": "oracle"}}, True),
         # the supervisor has the truth of its half: choosing by it is no cheating
         ({"weak__select": "oracle", "weak__evaluate": "epoch"}, False),
     ],
-    ids=["last", "best", "oracle student", "oracle supervisor"],
+    ids=["last", "best", "oracle student", "oracle probe", "oracle supervisor"],
 )
 def test_a_student_chosen_by_ground_truth_is_marked(tmp_path: Path, changes: dict[str, Any], marked: bool) -> None:
     found = gather(toy(**changes), Store.open(tmp_path / "nothing", create=False))

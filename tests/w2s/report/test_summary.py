@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from w2s.metrics import Fixed, pgr
 from w2s.report.summary import Grade, MethodScores, ReportInput, Row, SeedScores, summarise
 
 IDS = tuple(f"row{i:03}" for i in range(80))
@@ -22,10 +23,10 @@ def scores(seed: int, agreement: float | None = 0.8) -> SeedScores:
     return SeedScores(seed, grade(3 * seed, 0.5), grade(3 * seed + 1, 0.7, agreement), grade(3 * seed + 2, 0.9))
 
 
-def row_of(*seeds: SeedScores, **changes: Any) -> Row:
+def row_of(*seeds: SeedScores, fixed: bool = False, **changes: Any) -> Row:
     method = MethodScores(**{"method": "naive", "oracle": False, "seeds": seeds, **changes})
     found = ReportInput("quick", "toy", 0.5, 80, 0.55, "minilm", "bert", (method,))
-    return summarise(found).rows[0]
+    return summarise(found, fixed=fixed).rows[0]
 
 
 def shuffled(value: Grade, seed: int) -> Grade:
@@ -117,3 +118,58 @@ def test_a_report_carries_its_facts_and_its_level() -> None:
     report = summarise(found, level=0.9)
     assert (report.recipe, report.task, report.weak, report.strong) == ("quick", "toy", "minilm", "bert")
     assert (report.chance, report.n_test, report.majority, report.level, report.rows) == (0.5, 80, 0.55, 0.9, ())
+
+
+# --- fixed floor and ceiling --------------------------------------------------------------------------------------
+
+
+def test_a_fixed_floor_and_ceiling_are_means_over_all_seeds_that_have_one() -> None:
+    """Five floors and ceilings, two students: each is held against the same two means."""
+    seeds = [scores(s) if s < 2 else replace(scores(s), transfer=None) for s in range(5)]
+    row = row_of(*seeds, fixed=True)
+    floors, ceilings = [mean(s.floor) for s in seeds], [mean(s.ceiling) for s in seeds]
+    assert row.fixed is not None
+    assert row.fixed.floor == Fixed(pytest.approx(np.mean(floors)), pytest.approx(np.std(floors, ddof=1)), 5)
+    assert row.fixed.ceiling == Fixed(pytest.approx(np.mean(ceilings)), pytest.approx(np.std(ceilings, ddof=1)), 5)
+    transfers = [mean(s.transfer) for s in seeds[:2]]
+    each = [pgr(np.mean(floors), transfer, np.mean(ceilings)) for transfer in transfers]
+    assert row.per_seed_pgr == tuple(map(pytest.approx, each))
+    assert row.pgr is not None
+    assert row.pgr.mean == pytest.approx(np.mean(each))
+    assert row.seeds == (0, 1)
+    assert row.floor is not None
+    assert row.floor.mean == pytest.approx(np.mean(floors))
+    # without fixing, the three other seeds do not count
+    assert row_of(*seeds).floor != row.floor
+    assert row_of(*seeds).fixed is None
+
+
+def test_a_side_that_no_seed_has_leaves_nothing_to_hold_against() -> None:
+    row = row_of(replace(scores(0), ceiling=None), replace(scores(1), ceiling=None), fixed=True)
+    assert (row.pgr, row.verdict, row.fixed, row.seeds) == (None, "incomplete", None, ())
+    assert row.floor is not None
+
+
+def test_a_floor_and_a_student_of_different_seeds_are_enough() -> None:
+    row = row_of(
+        replace(scores(0), transfer=None, ceiling=None),
+        replace(scores(1), floor=None, ceiling=None),
+        replace(scores(2), floor=None, transfer=None),
+        fixed=True,
+    )
+    assert row.seeds == (1,)
+    assert row.pgr is not None
+    assert row_of(replace(scores(0), transfer=None), replace(scores(1), floor=None)).pgr is None
+
+
+def test_without_a_fixed_gap_there_is_no_number_either() -> None:
+    seeds = [replace(there, ceiling=there.floor) for there in (scores(0), scores(1))]
+    row = row_of(*seeds, fixed=True)
+    assert (row.pgr, row.verdict) == (None, "no gap to recover")
+
+
+def test_extras_have_a_mean_and_each_seed() -> None:
+    row = row_of(scores(0), members={"member 0": (grade(7, 0.6), grade(8, 0.6))})
+    each = [mean(grade(7, 0.6)), mean(grade(8, 0.6))]
+    assert row.members == {"member 0": tuple(each)}
+    assert row.member_means["member 0"].mean == pytest.approx(np.mean(each))

@@ -1,0 +1,42 @@
+"""What is measured: accuracy and its kin, agreement and misfit with the supervisor, and the gap recovered with an interval.
+
+    scores        of one labeller against truth, and of a student beside its supervisor
+    misfits       how far a student is from its supervisor, and what it gained
+    selector      which weak model to learn from, by weak loss and misfit
+    temperature   probabilities made as sure as they are right
+    resample      the paired bootstrap over seeds and rows
+    recovery      PGR, with an interval, or against a fixed floor and ceiling
+
+Here are the names to import; scipy and scikit-learn are loaded when they are first needed.
+"""
+
+from w2s.metrics.misfits import Estimate, misfit, misfit_terms
+from w2s.metrics.recovery import GAP_IN_SE, Fixed, Recovered, gap_error, pgr, recovered
+from w2s.metrics.resample import Interval, Sums, interval, sums, to_json
+from w2s.metrics.scores import (
+    ECE_BINS,
+    SLACK,
+    TINY,
+    Flags,
+    Floats,
+    Ints,
+    accuracy,
+    agreement,
+    auroc,
+    brier,
+    briers,
+    check,
+    ece,
+    grade,
+    log_loss,
+    log_losses,
+)  # fmt: skip
+from w2s.metrics.selector import choose, fit_slope, predicted_losses
+from w2s.metrics.temperature import at_temperature, fit_temperature
+
+__all__ = [
+    "ECE_BINS", "GAP_IN_SE", "SLACK", "TINY", "Estimate", "Fixed", "Flags", "Floats", "Interval", "Ints", "Recovered", "Sums",
+    "accuracy", "agreement", "at_temperature", "auroc", "brier", "briers", "check", "choose", "ece", "fit_slope",
+    "fit_temperature", "gap_error", "grade", "interval", "log_loss", "log_losses", "misfit", "misfit_terms", "pgr",
+    "predicted_losses", "recovered", "sums", "to_json",
+]  # fmt: skip

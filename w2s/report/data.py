@@ -1,0 +1,112 @@
+"""A report for programs: CSV, a line a method (or a line a look, of learning curves), and JSON with all there is."""
+
+from __future__ import annotations
+
+import csv as csv_module
+import dataclasses
+import io
+import json as json_module
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from w2s.metrics import Interval, to_json
+from w2s.report.diagnostics import TERMS, Diagnosis
+from w2s.report.summary import Report, Row
+
+SCHEMA = 1
+SIDES = ("floor", "transfer", "ceiling", "gain", "pgr")
+DIAGNOSED = tuple(name for name in TERMS if name != "agreement")  # which has a column of its own already
+ABOUT = ("recipe", "task", "weak", "strong")
+CURVE_HEAD = (
+    *ABOUT, "method", "student", "seed", "select", "step", "agreement", "accuracy", "loss", "selected",
+)  # fmt: skip
+
+
+def csv(report: Report) -> str:
+    """One line a method: mean, low and high of each score. Empty: unknown or, beside a mean, unbounded.
+
+    With diagnostics, their columns follow. With curves: one line a look instead.
+    """
+    if report.curves is not None:
+        return _text(CURVE_HEAD, _looks(report))
+    terms = () if report.diagnoses is None else DIAGNOSED
+    head = (
+        *ABOUT, "method", *_columns(SIDES), "verdict", "agreement", "seeds", "n_test", "chance", "majority",
+        *_columns(terms),
+    )  # fmt: skip
+    diagnoses: Sequence[Diagnosis | None] = report.diagnoses or [None] * len(report.rows)
+    return _text(head, (_line(report, row, found) for row, found in zip(report.rows, diagnoses, strict=True)))
+
+
+def _line(report: Report, row: Row, found: Diagnosis | None) -> list[object]:
+    values = [value for side in SIDES for value in _ends(getattr(row, side))]
+    more = [] if found is None else [value for name in DIAGNOSED for value in _ends(getattr(found, name))]
+    seeds = " ".join(map(str, row.seeds))
+    end = [row.verdict, row.agreement, seeds, report.n_test, report.chance, report.majority]
+    return [*_about(report), row.method, *values, *end, *more]
+
+
+def _looks(report: Report) -> Iterable[list[object]]:
+    for curve in report.curves or ():
+        for point in curve.points:
+            kept = int(point.step == curve.selected_step)
+            look = [point.step, point.agreement, point.accuracy, point.loss, kept]
+            yield [*_about(report), curve.method, curve.student, curve.seed, curve.select, *look]
+
+
+def _about(report: Report) -> list[object]:
+    return [getattr(report, name) for name in ABOUT]
+
+
+def _columns(names: Sequence[str]) -> list[str]:
+    return [f"{name}{end}" for name in names for end in ("", "_low", "_high")]
+
+
+def _ends(value: Interval | None) -> list[float | None]:
+    return [None, None, None] if value is None else [value.mean, value.low, value.high]
+
+
+def _text(head: Sequence[str], lines: Iterable[Sequence[object]]) -> str:
+    out = io.StringIO()
+    writer = csv_module.writer(out, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows([_cell(value) for value in line] for line in lines)
+    return out.getvalue()
+
+
+def _cell(value: object) -> object:
+    """One line, and nothing a spreadsheet would run: text with =, +, - or @ in front gets a quote before it."""
+    if isinstance(value, str):
+        text = " ".join(value.splitlines())
+        return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) else text
+    return f"{value:.6f}" if isinstance(value, float) else value
+
+
+def as_dict(report: Report) -> dict[str, Any]:
+    """The report as plain JSON values; nothing of it is left out. Diagnostics and curves are there where asked for."""
+    rows = [
+        {
+            "method": row.method, "seeds": list(row.seeds), "verdict": row.verdict, "agreement": row.agreement,
+            "per_seed_pgr": list(row.per_seed_pgr), "missing": list(row.missing),
+            "members": {name: list(values) for name, values in row.members.items()},
+            "member_means": {name: to_json(value) for name, value in row.member_means.items()},
+            "fixed": None if row.fixed is None else dataclasses.asdict(row.fixed),
+            **{side: to_json(getattr(row, side)) for side in SIDES},
+        }
+        for row in report.rows
+    ]  # fmt: skip
+    head = {
+        name: getattr(report, name)
+        for name in ("recipe", "task", "weak", "strong", "chance", "majority", "n_test", "level")
+    }
+    found: dict[str, Any] = {"schema": SCHEMA, **head, "rows": rows}
+    if report.diagnoses is not None:
+        found["diagnostics"] = [dataclasses.asdict(one) for one in report.diagnoses]
+    if report.curves is not None:
+        found["curves"] = [dataclasses.asdict(one) for one in report.curves]
+    return found
+
+
+def json(report: Report) -> str:
+    """The report as one JSON document."""
+    return json_module.dumps(as_dict(report), indent=2, allow_nan=False) + "\n"

@@ -1,0 +1,148 @@
+"""Diagnostics of a report: what each student did with its supervisor's labels, and how well everyone is calibrated."""
+
+# N rows, C classes, S seeds
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from w2s.metrics import Floats, Interval, Ints, Sums, auroc, briers, ece, interval, log_losses, misfit_terms, sums
+
+Flags = NDArray[np.bool_]
+ANSWERS_DRAWN = 20_000_000  # draws times rows: fewer draws for test sets of more than 10,000 rows
+MOST_DRAWS, LEAST_DRAWS = 2000, 200
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A student and the labels it learned from, asked about the same rows."""
+
+    seed: int
+    student_NC: Floats
+    supervisor_NC: Floats
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One method's labels on the test rows, in one order: `truth_N`, students beside supervisors, and each labeller by seed.
+
+    `missing` names label stages, or the rows, that the store does not hold.
+    """
+
+    method: str
+    truth_N: Ints
+    pairs: tuple[Pair, ...]
+    labellers: Mapping[str, Mapping[int, Floats]]
+    missing: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How good one labeller's probabilities are, over its seeds."""
+
+    labeller: str
+    seeds: tuple[int, ...]
+    accuracy: Interval
+    log_loss: Interval
+    brier: Interval
+    auroc: float | None  # mean over seeds; None where it is undefined
+    ece: float  # mean over seeds
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """One method's diagnostics, each a mean over seeds and rows; None where the student or its supervisor is not there.
+
+    Everything of a student is beside the labels it learned from; `where_right` and `where_wrong` split their agreement by
+    the supervisor, and `right_where_apart` (rho) is the student's accuracy where the two differ: in a binary task,
+    accuracy(student) - accuracy(supervisor) = disagreement * (2 * rho - 1).
+    """
+
+    method: str
+    seeds: tuple[int, ...]
+    agreement: Interval | None = None
+    where_right: Interval | None = None
+    where_wrong: Interval | None = None
+    disagreement: Interval | None = None
+    right_where_apart: Interval | None = None
+    misfit_reverse: Interval | None = None
+    misfit_forward: Interval | None = None
+    misfit_brier: Interval | None = None
+    gain_ce: Interval | None = None
+    gain_brier: Interval | None = None
+    slack: Interval | None = None
+    scores: tuple[Scores, ...] = ()
+    missing: tuple[str, ...] = ()
+
+
+MEANS = ("disagreement", "misfit_reverse", "misfit_forward", "misfit_brier", "gain_ce", "gain_brier", "slack")
+TERMS = ("agreement", "where_right", "where_wrong", "right_where_apart", *MEANS)
+
+
+def diagnose(evidence: Evidence, level: float) -> Diagnosis:
+    """Means and intervals over seeds and rows, rows and seeds resampled together for all terms."""
+    terms: dict[str, Interval | None] = {}
+    if evidence.pairs:
+        found = _beside(evidence.pairs, evidence.truth_N, level)
+        terms = {name: found.mean(name) for name in ("agreement", *MEANS)}
+        terms["where_right"] = found.ratio("same_right", "right")
+        terms["where_wrong"] = found.ratio("same_wrong", "wrong")
+        terms["right_where_apart"] = found.ratio("won", "disagreement")
+    return Diagnosis(
+        method=evidence.method,
+        seeds=tuple(pair.seed for pair in evidence.pairs),
+        scores=tuple(
+            _scores(name, by_seed, evidence.truth_N, level) for name, by_seed in evidence.labellers.items() if by_seed
+        ),
+        missing=evidence.missing,
+        **terms,
+    )
+
+
+def _beside(pairs: Sequence[Pair], truth_N: Ints, level: float) -> Sums:
+    """Every term of every row, [S, N] each, resampled."""
+    rows: dict[str, list[Floats]] = {}
+    for pair in pairs:
+        student_N, supervisor_N = pair.student_NC.argmax(axis=-1), pair.supervisor_NC.argmax(axis=-1)
+        same_N, right_N = student_N == supervisor_N, supervisor_N == truth_N
+        terms = misfit_terms(pair.student_NC, pair.supervisor_NC, truth_N) | {
+            "agreement": same_N,
+            "right": right_N,
+            "wrong": ~right_N,
+            "same_right": same_N & right_N,
+            "same_wrong": same_N & ~right_N,
+            "won": ~same_N & (student_N == truth_N),
+        }
+        for name, term_N in terms.items():
+            rows.setdefault(name, []).append(np.asarray(term_N, dtype=np.float64))
+    return _resampled({name: np.stack(found) for name, found in rows.items()}, level)
+
+
+def _scores(name: str, by_seed: Mapping[int, Floats], truth_N: Ints, level: float) -> Scores:
+    probs = list(by_seed.values())
+    found = _resampled(
+        {
+            "log_loss": np.stack([log_losses(one_NC, truth_N) for one_NC in probs]),
+            "brier": np.stack([briers(one_NC, truth_N) for one_NC in probs]),
+        },
+        level,
+    )
+    areas = [area for one_NC in probs if (area := auroc(one_NC, truth_N)) is not None]
+    return Scores(
+        labeller=name,
+        seeds=tuple(by_seed),
+        accuracy=interval(np.stack([one_NC.argmax(axis=-1) == truth_N for one_NC in probs]), level=level),
+        log_loss=found.mean("log_loss"),
+        brier=found.mean("brier"),
+        auroc=float(np.mean(areas)) if areas else None,
+        ece=float(np.mean([ece(one_NC, truth_N) for one_NC in probs])),
+    )
+
+
+def _resampled(values: dict[str, Floats], level: float) -> Sums:
+    n_rows = next(iter(values.values())).shape[1]
+    return sums(values, level=level, draws=max(LEAST_DRAWS, min(MOST_DRAWS, ANSWERS_DRAWN // n_rows)))

@@ -1,0 +1,100 @@
+"""What a report reads from finished stages' folders, each file once. What is damaged is a problem with a remedy."""
+
+# N rows, C classes
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from cluster.errors import BadInput, StageFailed
+from cluster.store import Store
+from w2s import bridge
+from w2s.labels import FILE as LABELS
+from w2s.labels import LabelTable
+from w2s.metrics import Floats, Ints, check
+from w2s.stages import Labels, Model, Rows
+from w2s.work.table import FILE as ROWS
+
+CURVE = "curve.json"
+Found = TypeVar("Found")
+
+
+class Reader:
+    """Reads test rows, labels and curves of one store; None stands for what it does not hold."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._rows: dict[str, tuple[tuple[str, ...], Ints]] = {}
+        self._labels: dict[tuple[str, str], Floats] = {}
+
+    def rows(self, rows: Rows) -> tuple[tuple[str, ...], Ints] | None:
+        """Ids [N] and true labels [N] of the test rows."""
+        if not self._store.has(rows.key):
+            return None
+        if rows.key not in self._rows:
+            self._rows[rows.key] = self._read(rows.key, bridge.name(rows), ROWS, _test_rows)
+        return self._rows[rows.key]
+
+    def labels(self, stage: Labels, rows: Rows) -> Floats | None:
+        """Class probabilities [N, C] on the test rows, in their order."""
+        test = self.rows(rows)
+        if test is None or not self._store.has(stage.key):
+            return None
+        ids, truth_N = test
+
+        def read(file: Path) -> Floats:
+            try:
+                probs_NC = LabelTable.load(file.parent).join(ids, bridge.name(stage)).probs_NC
+            except BadInput as problem:
+                raise ValueError(problem.what) from None
+            check(probs_NC, truth_N)
+            return probs_NC
+
+        asked = (stage.key, rows.key)
+        if asked not in self._labels:
+            self._labels[asked] = self._read(stage.key, bridge.name(stage), LABELS, read)
+        return self._labels[asked]
+
+    def curve(self, model: Model) -> tuple[dict[str, Any], ...] | None:
+        """What was seen at each look at a model while it learned: step, agreement, accuracy, loss."""
+        if not self._store.has(model.key):
+            return None
+        return self._read(model.key, bridge.name(model), CURVE, _points)
+
+    def _read(self, key: str, name: str, file: str, read: Callable[[Path], Found]) -> Found:
+        import pyarrow as pa
+
+        try:
+            return read(self._store.path(key) / file)
+        except FileNotFoundError:
+            raise _damaged(name, key, f"{file} is missing") from None
+        except (pa.ArrowException, KeyError, TypeError, ValueError, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:  # the disk's fault, not the file's
+                raise
+            raise _damaged(name, key, f"{file} cannot be read ({type(error).__name__}: {error})") from None
+
+
+def _test_rows(file: Path) -> tuple[tuple[str, ...], Ints]:
+    import pyarrow.parquet as pq
+
+    table = pq.read_table(file, columns=["id", "label", "split"])
+    is_test_N = np.array(table["split"].to_pylist()) == "test"
+    ids = np.array(table["id"].to_pylist(), dtype=object)[is_test_N]
+    return tuple(ids), np.array(table["label"].to_pylist(), dtype=np.int64)[is_test_N]
+
+
+def _points(file: Path) -> tuple[dict[str, Any], ...]:
+    points = json.loads(file.read_text(encoding="utf-8"))
+    if not isinstance(points, list):
+        raise ValueError("it is no list of points")
+    return tuple({"step": int(point["step"]), **{k: v for k, v in point.items() if k != "step"}} for point in points)
+
+
+def _damaged(name: str, key: str, what: str) -> StageFailed:
+    remedy = "`w2s verify --quarantine` moves it aside, and the next run makes it again"
+    return StageFailed(f"{name} ({key[:12]})", what.splitlines()[0], remedy)

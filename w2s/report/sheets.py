@@ -1,0 +1,248 @@
+"""What every form of a report says: the tables' cells, the line of facts, remarks and legends, as plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from w2s.metrics import Fixed, Interval
+from w2s.report.curves import Curve
+from w2s.report.diagnostics import Diagnosis, Scores
+from w2s.report.summary import Report, Row
+
+HEAD = ("method", "floor", "transfer", "ceiling", "PGR", "agreement", "seeds")
+SCORES_HEAD = ("method", "labeller", "accuracy", "log loss", "Brier", "AUROC", "ECE", "seeds")
+CURVES_HEAD = ("method", "student", "seed", "agreement by step", "first", "last", "kept", "steps", "chosen by")
+UNKNOWN = "-"
+SHOWN = 4  # missing stages named in text; JSON names all
+BARS = "▁▂▃▄▅▆▇█"
+WIDEST = 40  # looks a sparkline shows: of more, each bar is the mean of its share
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """One table: a title (none for the first), a head, cells, and what is said below it."""
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    notes: tuple[str, ...]
+
+
+def sheets(report: Report) -> tuple[Sheet, ...]:
+    """The tables of a report, in order: the methods, and those that were asked for besides."""
+    main = Sheet("", HEAD, tuple(cells(row) for row in report.rows), (*remarks(report), *legend(report)))
+    more: list[Sheet] = []
+    if report.diagnoses is not None:
+        more += _beside(report.diagnoses)
+        scores = tuple(_scores(found.method, one) for found in report.diagnoses for one in found.scores)
+        more.append(Sheet("Labellers", SCORES_HEAD, scores, SCORES_LEGEND))
+    if report.curves is not None:
+        lines = tuple(_curve(curve) for curve in report.curves)
+        more.append(Sheet("Learning curves", CURVES_HEAD, lines, (*_unseen(report.curves), *CURVES_LEGEND)))
+    return (main, *more)
+
+
+# --- the methods --------------------------------------------------------------------------------------------------
+
+
+def facts(report: Report) -> str:
+    """The line that every table needs beside it."""
+    n_test = UNKNOWN if report.n_test is None else f"{report.n_test:,}"
+    majority = UNKNOWN if report.majority is None else f"{report.majority:.3f}"
+    return (
+        f"{report.task}: {report.weak} -> {report.strong}; test rows {n_test}, chance {report.chance:.3f}, "
+        f"majority class {majority}"
+    )
+
+
+def legend(report: Report) -> list[str]:
+    """What the numbers are and how the intervals were made."""
+    resampled = "test rows and seeds" if any(len(row.seeds) > 1 for row in report.rows) else "test rows (one seed)"
+    fixed = any(row.fixed is not None for row in report.rows)
+    against = (
+        "Floor and ceiling are fixed: means over all seeds that have one, the same for every student and taken as known, so that "
+        "the interval of PGR is the student's alone; PGR"
+        if fixed
+        else "PGR is the ratio of the means over the same seeds of all three, and"
+    )
+    return [
+        "floor: the weak supervisor; transfer: the strong student on its labels; ceiling: the strong model on the "
+        "truth; PGR = (transfer - floor) / (ceiling - floor), the share of the gap that the student recovers.",
+        f"In brackets: {report.level:.0%} paired bootstrap intervals over {resampled}. {against} is not given where the gap is "
+        "under twice its standard error.",
+    ]
+
+
+def cells(row: Row) -> tuple[str, ...]:
+    """One method's line as short texts."""
+    pgr = interval(row.pgr, 2) if row.seeds and row.pgr is not None else row.verdict if row.seeds else UNKNOWN
+    agreement = UNKNOWN if row.agreement is None else f"{row.agreement:.3f}"
+    return (
+        row.method, interval(row.floor), interval(row.transfer), interval(row.ceiling), pgr, agreement, _seeds(row.seeds)
+    )  # fmt: skip
+
+
+def interval(value: Interval | None, digits: int = 3) -> str:
+    """`mean [low, high]`; an unbounded end is written inf."""
+    if value is None:
+        return UNKNOWN
+    low = "-inf" if value.low is None else f"{value.low:z.{digits}f}"
+    high = "inf" if value.high is None else f"{value.high:z.{digits}f}"
+    return f"{value.mean:z.{digits}f} [{low}, {high}]"
+
+
+def _number(value: float | None) -> str:
+    return UNKNOWN if value is None else f"{value:.3f}"
+
+
+def _seeds(seeds: Sequence[int]) -> str:
+    return ", ".join(map(str, seeds)) or UNKNOWN
+
+
+def remarks(report: Report) -> list[str]:
+    """Other labellers of a method one by one, what it was held against where that is fixed, and what is missing, by name."""
+    lines: list[str] = []
+    for row in report.rows:
+        for name, accuracies in row.members.items():
+            mean = row.member_means.get(name)
+            over = "" if mean is None else f"{interval(mean)}; by seed "
+            lines.append(f"{row.method}, {name}: accuracy {over}{', '.join(f'{value:.3f}' for value in accuracies)}")
+        if row.fixed is not None:
+            ends = f"floor {_fixed(row.fixed.floor)} and ceiling {_fixed(row.fixed.ceiling)}"
+            lines.append(f"{row.method}: held against a fixed {ends}{_by_seed(row)}")
+        if row.missing:
+            counted = "1 stage is" if len(row.missing) == 1 else f"{len(row.missing)} stages are"
+            lines.append(f"{row.method}: {counted} missing: {_named(row.missing)}")
+    return lines
+
+
+def _by_seed(row: Row) -> str:
+    """PGR of each seed against one gap, and its spread; nothing where there is no gap."""
+    known = [value for value in row.per_seed_pgr if value is not None]
+    if row.pgr is None or not known:
+        return ""
+    sd = f" (sd {np.std(known, ddof=1):.2f})" if len(known) > 1 else ""
+    return f"; PGR by seed {', '.join(f'{value:.2f}' for value in known)}{sd}"
+
+
+def _fixed(value: Fixed) -> str:
+    return f"{value.mean:.3f} ({'one seed' if value.sd is None else f'sd {value.sd:.3f} over {value.n_seeds} seeds'})"
+
+
+def _named(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return "; ".join(names[:SHOWN]) + (f"; and {more} more" if more > 0 else "")
+
+
+# --- diagnostics --------------------------------------------------------------------------------------------------
+
+# title, digits, columns as they are headed and as a diagnosis calls them, what is said below: narrow enough for one line a method
+BESIDE: tuple[tuple[str, int, dict[str, str], tuple[str, ...]], ...] = (
+    (
+        "Agreement with the supervisor",
+        3,
+        {
+            "agreement": "agreement",
+            "where right": "where_right",
+            "where wrong": "where_wrong",
+            "right where apart": "right_where_apart",
+        },
+        (
+            "Equal choices of the student s and its supervisor w, also split by whether the supervisor is right; right where apart: "
+            "the student's accuracy where they differ (rho). With two classes, transfer - floor = (1 - agreement) * (2 * rho - 1).",
+        ),
+    ),
+    (
+        "Misfit and gain by cross-entropy",
+        4,
+        {"KL(s, w)": "misfit_reverse", "CE gain": "gain_ce", "slack": "slack", "KL(w, s)": "misfit_forward"},
+        (
+            "KL(s, w) is the reverse misfit, KL(w, s) the forward; gain: the supervisor's loss less the student's. In nats, "
+            "probabilities clipped at 1e-6 and not calibrated: a supervisor that is too sure inflates them.",
+            "slack = CE gain - KL(s, w): at least 0 where the student minimises the reverse misfit over a convex class that holds "
+            "the truth; real data seldom keeps it.",
+        ),
+    ),
+    (
+        "Misfit and gain by Brier score",
+        4,
+        {"misfit": "misfit_brier", "gain": "gain_brier"},
+        ("Half the squared distance summed over classes: (s - w)^2 with two.",),
+    ),
+)
+SCORES_LEGEND = ("AUROC and ECE (15 bins) are means over seeds; Brier is summed over classes, 0 to 2.",)
+
+
+def _beside(diagnoses: Sequence[Diagnosis]) -> list[Sheet]:
+    """Students beside their supervisors; what is missing is said below the first table."""
+    there = [found for found in diagnoses if found.seeds or found.missing]
+    missing = [
+        f"{found.method}: left out here, as they are not there: {_named(found.missing)}"
+        for found in there
+        if found.missing
+    ]
+    made: list[Sheet] = []
+    for title, digits, columns, notes in BESIDE:
+        lines = tuple(
+            (found.method, *(interval(getattr(found, name), digits) for name in columns.values()), _seeds(found.seeds))
+            for found in there
+        )
+        made.append(Sheet(title, ("method", *columns, "seeds"), lines, (*([] if made else missing), *notes)))
+    return made
+
+
+def _scores(method: str, found: Scores) -> tuple[str, ...]:
+    spans = (interval(found.accuracy), interval(found.log_loss), interval(found.brier))
+    return (method, found.labeller, *spans, _number(found.auroc), _number(found.ece), _seeds(found.seeds))
+
+
+# --- learning curves ----------------------------------------------------------------------------------------------
+
+CURVES_LEGEND = (
+    "agreement: with held-out labels of the kind the student learns from (oracle: with the truth), at each look; bars run from the "
+    "least of a curve to its greatest. kept: the step whose weights the student has, and its agreement.",
+)
+CHOSEN = {"last": "last step", "best": "agreement", "oracle": "ground truth (oracle)"}
+
+
+def _curve(curve: Curve) -> tuple[str, ...]:
+    start = (curve.method, curve.student, str(curve.seed))
+    chosen = CHOSEN.get(curve.select, curve.select)
+    if curve.missing is not None:
+        return (*start, *[UNKNOWN] * 5, chosen)
+    looks = [point.agreement for point in curve.points]
+    ends = (f"{looks[0]:.3f}", f"{looks[-1]:.3f}") if looks else (UNKNOWN, UNKNOWN)
+    kept = UNKNOWN if curve.selected_step is None else f"step {curve.selected_step}"
+    if curve.selected is not None:
+        kept = f"{kept} ({curve.selected.agreement:.3f})"
+    planned = UNKNOWN if curve.steps is None else str(curve.steps)
+    if curve.planned_steps is not None and curve.steps != curve.planned_steps:
+        planned = f"{planned} of {curve.planned_steps}"
+    return (*start, sparkline(looks) or UNKNOWN, *ends, kept, planned, chosen)
+
+
+def sparkline(values: Sequence[float]) -> str:
+    """A bar a value, from the least to the greatest; of more than 40, each bar is the mean of its share."""
+    if len(values) > WIDEST:
+        edges = [len(values) * i // WIDEST for i in range(WIDEST + 1)]
+        values = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    if not values:
+        return ""
+    low, high = min(values), max(values)
+    if high == low:
+        return BARS[3] * len(values)
+    return "".join(BARS[round((value - low) / (high - low) * (len(BARS) - 1))] for value in values)
+
+
+def _unseen(curves: Sequence[Curve]) -> list[str]:
+    """Which models are not there, and which nobody looked at."""
+    names = [curve.missing for curve in curves if curve.missing is not None]
+    lines = [f"not trained yet: {_named(names)}"] if names else []
+    blind = [f"{c.method}, {c.student} s{c.seed}" for c in curves if c.missing is None and not c.points]
+    if blind:
+        lines.append(f"nobody looked (set evaluate, or a probe's optimizer: adam): {_named(blind)}")
+    return lines
