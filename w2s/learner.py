@@ -239,7 +239,14 @@ class Learner(Config):
     pooling: Literal["auto", "last", "mean", "cls"] = Field(
         "auto", description="auto: last token for decoders, mean for encoders"
     )
-    head: Literal["zero", "normal"] = "zero"
+    head: Literal["zero", "normal", "words"] = Field(
+        "zero",
+        description="what the head starts from; words: the model's own output rows of head_words (Burns et al. 2023)",
+    )
+    head_words: tuple[str, ...] | None = Field(
+        None,
+        description="head: words only: one word a class, in order, each a single token; one where candidates are scored",
+    )
     dropout: bool = Field(False, description="keep the model's own dropout on while training")
     precision: Literal["fp32", "bf16", "fp16"] = Field(
         "fp32", description="of the forward and backward pass; weights and optimizer are kept in fp32"
@@ -262,6 +269,22 @@ class Learner(Config):
             raise ValueError("select and patience need evaluations: set evaluate to 'epoch' or a number of steps")
         if self.model.form == "static" and self.model.layers is not None:
             raise ValueError("static word vectors have no layers to cut")
+        return self
+
+    @model_validator(mode="after")
+    def _head_reads(self) -> Learner:
+        if (self.head == "words") != (self.head_words is not None):
+            raise ValueError("head: words and head_words go together: give both, or neither")
+        if self.head_words is None:
+            return self
+        if not self.head_words or len(set(self.head_words)) < len(self.head_words):
+            raise ValueError(f"head_words: {list(self.head_words)} are not different words, one a class")
+        if self.model.form in ("static", "features", "given") or self.probe is not None:
+            raise ValueError(
+                "head: words needs a language model that is finetuned: a probe or word vectors write no words"
+            )
+        if self.pooling not in ("auto", "last"):
+            raise ValueError(f"head: words reads the next word at the last token, not pooling: {self.pooling}")
         return self
 
     @model_validator(mode="after")
@@ -294,9 +317,9 @@ class Learner(Config):
         return self
 
     def identity(self) -> dict[str, Any]:
-        """The learner as it enters a key. Without adapters or probe it is what it was before there were any."""
+        """The learner as it enters a key. Without adapters, probe or words it is what it was before there were any."""
         fields = super().identity()
-        for name in ("lora", "probe"):
+        for name in ("lora", "probe", "head_words"):
             if fields[name] is None:
                 del fields[name]
         return fields

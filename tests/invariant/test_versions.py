@@ -18,6 +18,7 @@ from tests.conftest import ROOT, toy_recipe
 from w2s import registry, stages
 from w2s.config import Config, identity
 from w2s.learner import Learner, Lora, ModelRef, Optim, Probe, Schedule
+from w2s.prompt import Prompt
 from w2s.recipe import Recipe
 
 WORDS = ("title", "description")  # for people: they may be reworded
@@ -35,7 +36,7 @@ def fields(config: type[Config]) -> dict[str, Any]:
 
 def current() -> dict[str, Any]:
     lock: dict[str, Any] = {
-        "configs": {c.__name__: fields(c) for c in (Learner, Lora, ModelRef, Optim, Probe, Schedule, stages.Split)}
+        "configs": {c.__name__: fields(c) for c in (Learner, Lora, ModelRef, Optim, Probe, Prompt, Schedule, stages.Split)}
     }
     for room in ("tasks", "losses"):
         lock[room] = {kind: fields(registry.module(room, kind).Config) for kind in registry.names(room)}

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
@@ -20,6 +20,7 @@ from transformers import (
     MODEL_MAPPING,
     AutoConfig,
     AutoModel,
+    AutoModelForCausalLM,
     AutoTokenizer,
 )
 from transformers.utils import logging
@@ -70,10 +71,29 @@ def load_body(folder: Path, layers: int | None = None) -> Any:
     config = _config(folder)
     if layers is not None:
         _cut(config, layers, folder)
-    options = {"add_pooling_layer": False} if _has_pooler(config) else {}
+    return _read(AutoModel, folder, config, {"add_pooling_layer": False} if _has_pooler(config) else {})
+
+
+def load_language_model(folder: Path, layers: int | None = None) -> Any:
+    """The causal language model in a Hugging Face folder, with its unembedding; else as `load_body`. BadInput for an encoder."""
+    config = _config(folder)
+    check_writes(config, str(folder))
+    if layers is not None:
+        _cut(config, layers, folder)
+    return _read(AutoModelForCausalLM, folder, config, {})
+
+
+def check_writes(config: Any, where: str) -> None:
+    """Raise BadInput for a model that does not predict a next token."""
+    if not is_decoder(config) or type(config) not in MODEL_FOR_CAUSAL_LM_MAPPING:
+        what = f"{type(config).__name__.removesuffix('Config')} predicts no next word"
+        raise BadInput(where, what, "take a causal language model (GPT-2, Pythia, Llama, Qwen)")
+
+
+def _read(auto: Any, folder: Path, config: Any, options: Mapping[str, Any]) -> Any:
     try:
         with quiet(), untouched_rng():
-            body, told = AutoModel.from_pretrained(
+            body, told = auto.from_pretrained(
                 folder,
                 config=config,
                 dtype=torch.float32,

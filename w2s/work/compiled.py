@@ -8,10 +8,11 @@ from typing import Any
 
 from cluster import surroundings
 from cluster.errors import BadEnvironment
+from w2s.work.language import TextLoss
 from w2s.work.model import Classifier
 
 
-def compile_if_asked(machines: Mapping[str, Any], model: Classifier, device: str) -> None:
+def compile_if_asked(machines: Mapping[str, Any], model: Classifier | TextLoss, device: str) -> None:
     """Compile the body in place, for any length of text. Parameters keep their names.
 
     Raises BadEnvironment where kernels for the CPU would be needed and there is no C++ compiler to make them.

@@ -25,7 +25,7 @@ from torch.utils.checkpoint import checkpoint
 from cluster.errors import BadInput
 from w2s.learner import Learner, ModelRef
 from w2s.work import body as bodies
-from w2s.work import lora, static, tiny, weights
+from w2s.work import lora, static, tiny, unembedding, weights
 from w2s.work.encode import Tokenizer as Tokenizer  # callers take it from here, with the model
 from w2s.work.pooling import Pooling, pool
 from w2s.work.static import StaticBody
@@ -92,13 +92,18 @@ class Classifier(nn.Module):
         return [Weight(name, p, name == HEAD) for name, p in self.named_parameters() if p.requires_grad]
 
     def enable_gradient_checkpointing(self) -> None:
-        """Recompute each learning layer in the backward pass: less memory, about a third more time, the same gradients.
+        """As `recompute_layers`."""
+        recompute_layers(self.body)
 
-        Done here because transformers' own switch does nothing in eval mode, and training without dropout is eval mode.
-        """
-        for block in bodies.blocks(self.body) or []:
-            if any(weight.requires_grad for weight in block.parameters()) and "forward" not in vars(block):
-                block.forward = functools.partial(_recomputed, block.forward)
+
+def recompute_layers(body: nn.Module) -> None:
+    """Recompute each learning layer in the backward pass: less memory, about a third more time, the same gradients.
+
+    Done here because transformers' own switch does nothing in eval mode, and training without dropout is eval mode.
+    """
+    for block in bodies.blocks(body) or []:
+        if any(weight.requires_grad for weight in block.parameters()) and "forward" not in vars(block):
+            block.forward = functools.partial(_recomputed, block.forward)
 
 
 def set_training_mode(model: nn.Module, dropout: bool) -> None:
@@ -109,14 +114,19 @@ def set_training_mode(model: nn.Module, dropout: bool) -> None:
     model.train(dropout)
 
 
-def load(learner: Learner, n_outputs: int, seed: int, assets: Assets | None = None) -> tuple[Classifier, Tokenizer]:
+def load(
+    learner: Learner, n_outputs: int, seed: int, assets: Assets | None = None, *, start: Path | None = None
+) -> tuple[Classifier, Tokenizer]:
     """The learner's pretrained model with a fresh head of `n_outputs`, in eval mode, on the CPU, float32.
 
-    The head is drawn from `seed` alone; torch's global generator is left as it was. Raises BadInput for a model that
-    cannot be loaded or cannot do what the learner asks (layers, pooling, max_tokens).
+    `start`: a Hugging Face folder to begin from instead, which an adapted model of the same learner was written to. The
+    head is drawn from `seed` alone; torch's global generator is left as it was. Raises BadInput for a model that cannot be
+    loaded or cannot do what the learner asks (layers, pooling, max_tokens, head_words).
     """
-    body, tokenizer, pooling = load_body(learner, assets)
+    body, tokenizer, pooling = load_body(learner, assets, start)
     model = Classifier(body, n_outputs, pooling, learner.trainable_layers)
+    if learner.head_words is not None:
+        _start_from_words(model, learner, tokenizer, start or _folder(learner.model, assets))
     if learner.head == "normal":
         with torch.no_grad():
             model.head.weight.normal_(0.0, HEAD_STD, generator=torch.Generator().manual_seed(seed))
@@ -125,9 +135,11 @@ def load(learner: Learner, n_outputs: int, seed: int, assets: Assets | None = No
     return model.eval(), tokenizer
 
 
-def load_body(learner: Learner, assets: Assets | None = None) -> tuple[nn.Module, Tokenizer, Pooling]:
+def load_body(
+    learner: Learner, assets: Assets | None = None, start: Path | None = None
+) -> tuple[nn.Module, Tokenizer, Pooling]:
     """The learner's pretrained model without a head, and how its hidden states are pooled. Raises BadInput as `load` does."""
-    body, tokenizer = _pretrained(learner.model, assets)
+    body, tokenizer = _pretrained(learner.model, assets) if start is None else _of_folder(start, None)
     limit = bodies.longest_input(body)
     if limit is not None and learner.max_tokens > limit:
         what = f"max_tokens {learner.max_tokens}, but this model reads at most {limit}"
@@ -212,9 +224,30 @@ def _pretrained(model: ModelRef, assets: Assets | None) -> tuple[nn.Module, Toke
         vectors, tokenizer_file = (assets or _assets()).static_files(model)
         body, hf = static.load_vectors(vectors), static.load_tokenizer(tokenizer_file)
     else:
-        folder = (assets or _assets()).model_folder(model)
-        body, hf = bodies.load_body(folder, model.layers), bodies.load_hf_tokenizer(folder)
+        return _of_folder((assets or _assets()).model_folder(model), model.layers)
     return body, Tokenizer(hf, _rows(body), specials=model.form != "static")
+
+
+def _of_folder(folder: Path, layers: int | None) -> tuple[nn.Module, Tokenizer]:
+    body = bodies.load_body(folder, layers)
+    return body, Tokenizer(bodies.load_hf_tokenizer(folder), _rows(body))
+
+
+def _folder(model: ModelRef, assets: Assets | None) -> Path | None:
+    """Where a language model's files lie; None for one that is built in code."""
+    return None if model.form == "tiny" else (assets or _assets()).model_folder(model)
+
+
+def _start_from_words(model: Classifier, learner: Learner, tokenizer: Tokenizer, folder: Path | None) -> None:
+    """The head's rows are the unembedding's. It is whole here under ZeRO-3 as well: only what is loaded is cut up."""
+    words = learner.head_words or ()
+    if len(words) != model.n_outputs:
+        what = f"{len(words)} words for a head of {model.n_outputs}: {', '.join(map(repr, words))}"
+        raise BadInput("head_words", what, "give one word a class; where candidates are scored, one in all")
+    config = cast("Any", model.body).config
+    rows_KD = unembedding.word_rows(words, tokenizer, config, learner.model, folder)
+    with torch.no_grad():
+        model.head.weight.copy_(rows_KD)
 
 
 def _assets() -> Assets:

@@ -14,9 +14,10 @@ from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.work.hidden import Reader
 from w2s.work.model import Classifier
+from w2s.work.next_word import NextWord
 from w2s.work.ranks import Ranks
 from w2s.work.scorer import PlainScorer, Scorer
-from w2s.work.stepper import Plain, Stepper
+from w2s.work.stepper import Plain, Stepper, Trainable
 
 
 def settings(machines: Mapping[str, Any], ranks: Ranks) -> Settings | None:
@@ -54,7 +55,7 @@ def loading(
 
 
 def make_stepper(
-    machines: Mapping[str, Any], model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks
+    machines: Mapping[str, Any], model: Trainable, learner: Learner, loss: LossConfig | None, ranks: Ranks
 ) -> Stepper:
     """Plain on one device, Zero in a gang."""
     found = settings(machines, ranks)
@@ -65,7 +66,9 @@ def make_stepper(
     return zero.Zero(model, learner, loss, ranks, found)
 
 
-def make_scorer(machines: Mapping[str, Any], model: Classifier | Reader, learner: Learner, ranks: Ranks) -> Scorer:
+def make_scorer(
+    machines: Mapping[str, Any], model: Classifier | Reader | NextWord, learner: Learner, ranks: Ranks
+) -> Scorer:
     """A trained model, to predict with: whole on each device, or cut up over the gang where its weights need that."""
     found = settings(machines, ranks)
     model.requires_grad_(False)

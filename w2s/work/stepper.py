@@ -12,7 +12,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch import Tensor
@@ -22,9 +22,12 @@ from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.work import optim
 from w2s.work.dataset import Batch
+from w2s.work.language import TextLoss
 from w2s.work.model import Classifier, Weight
 from w2s.work.ranks import Ranks
 from w2s.work.scorer import Scorer, plain_scores
+
+Trainable: TypeAlias = Classifier | TextLoss
 
 
 @dataclass(frozen=True)
@@ -44,10 +47,11 @@ class Stepper(Scorer):
     """What `train.py` asks of a model and its optimizer.
 
     Named tensors (`weights`, `state`) are whole parameters, whatever lies where: each parameter is written by the one rank
-    that `owns` it, so what was saved by any gang can be read by any other.
+    that `owns` it, so what was saved by any gang can be read by any other. `loss` None: the model's one output [B, 1] is
+    each row's loss already.
     """
 
-    def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks) -> None:
+    def __init__(self, model: Trainable, learner: Learner, loss: LossConfig | None, ranks: Ranks) -> None:
         super().__init__(model, learner, ranks)
         self.loss = loss
         self.named: list[Weight] = model.trainable()
@@ -59,13 +63,14 @@ class Stepper(Scorer):
 
         Every rank sees them all, so nobody need be asked.
         """
-        found = losses.label_statistics(self.loss, target_MC)
+        found = {} if self.loss is None else losses.label_statistics(self.loss, target_MC)
         self._of_labels = {name: value.to(self.device) for name, value in found.items()}
 
     def step(self, micros: Sequence[Batch], rows: int, progress: float, rate: float) -> Stepped:
-        """One optimizer step on this rank's micro-batches of a global batch of `rows` rows."""
+        """One optimizer step on this rank's micro-batches of a global batch, whose losses are summed and divided by `rows`."""
         micros = [micro.to(self.device) for micro in micros]
-        statistics = None if losses.needs_statistics(self.loss) else self._of_labels
+        alone = self.loss is None or not losses.needs_statistics(self.loss)
+        statistics = self._of_labels if alone else None
         if statistics is None and len(micros) > 1:
             statistics = self._first_pass(micros)
         total = 0.0
@@ -74,13 +79,18 @@ class Stepper(Scorer):
             logits_BC = self.forward(micro)
             if statistics is None:
                 statistics = self._statistics(logits_BC.detach(), micro.target_BC, micro.weight_B)
-            loss_B = losses.compute(self.loss, logits_BC, micro.target_BC, progress, statistics)
+            loss_B = self._losses(logits_BC, micro, progress, statistics)
             share = (loss_B * micro.weight_B).sum() / rows
             self._backward(share, last=number == len(micros))
             total += share.item()
         norm = self._update(rate)
         overflowed = self.learner.precision == "fp16" and not math.isfinite(norm)
         return Stepped(total, norm, self.learner.optim.lr * rate, skipped=overflowed)
+
+    def _losses(self, logits_BC: Tensor, micro: Batch, progress: float, statistics: losses.Statistics) -> Tensor:
+        if self.loss is None:
+            return logits_BC[:, 0]
+        return losses.compute(self.loss, logits_BC, micro.target_BC, progress, statistics)
 
     def _first_pass(self, micros: Sequence[Batch]) -> losses.Statistics:
         """Statistics of the global batch from predictions alone, so that no two micro-batch graphs live at once."""
@@ -93,6 +103,7 @@ class Stepper(Scorer):
         """Over all ranks' rows, and all labels; alike on every rank, since every rank computes them from the same rows in the
         same order.
         """
+        assert self.loss is not None, "a model's own loss needs to know of no other row"
         classes = logits_GC.shape[-1]
         packed = torch.cat([logits_GC, target_GC.to(logits_GC.dtype), weight_G.to(logits_GC.dtype)[:, None]], dim=-1)
         everyone = torch.cat(self.ranks.gather(packed))
@@ -169,7 +180,7 @@ class Stepper(Scorer):
 class Plain(Stepper):
     """One model on one device."""
 
-    def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks) -> None:
+    def __init__(self, model: Trainable, learner: Learner, loss: LossConfig | None, ranks: Ranks) -> None:
         super().__init__(model.to(ranks.device), learner, loss, ranks)
         assert ranks.count == 1, "several devices are the Zero stepper's"
         self._parameters = [weight.parameter for weight in self.named]

@@ -18,7 +18,7 @@ from tokenizers import decoders, models, pre_tokenizers, processors
 from cluster.errors import BadInput
 from w2s.examples import hash_unit
 from w2s.learner import ModelRef
-from w2s.work.body import quiet, untouched_rng
+from w2s.work.body import check_writes, quiet, untouched_rng
 
 hf: Any = transformers  # its constructors carry no types
 POSITIONS = 512
@@ -40,6 +40,21 @@ def build(model: ModelRef) -> tuple[Any, Any]:
         body = hf.AutoModel.from_config(config, **({"add_pooling_layer": False} if family == "bert" else {}))
     _draw(body, f"{family} {model.width}")
     return body.eval(), tokenizer
+
+
+def build_language_model(model: ModelRef) -> tuple[Any, Any]:
+    """(causal language model, Hugging Face tokenizer): the same body under its unembedding, which llama does not tie."""
+    body, tokenizer = build(model)
+    check_writes(body.config, f"model {model.short}")
+    with quiet(), untouched_rng():
+        whole = hf.AutoModelForCausalLM.from_config(body.config)
+    whole.base_model.load_state_dict(body.state_dict())
+    if not whole.config.tie_word_embeddings:
+        rows = whole.get_output_embeddings().weight
+        generator = _generator(f"{model.source.removeprefix('tiny:')} {model.width}", "lm_head.weight")
+        with torch.no_grad():
+            rows.normal_(0.0, body.config.hidden_size**-0.5, generator=generator)
+    return whole.eval(), tokenizer
 
 
 def byte_tokenizer(family: str) -> Any:
@@ -78,5 +93,8 @@ def _draw(body: Any, salt: str) -> None:
             if weight.ndim < 2:
                 weight.fill_(0.0 if name.endswith("bias") else 1.0)
                 continue
-            generator = torch.Generator().manual_seed(int(hash_unit("tiny", salt, name) * 2**53))
-            weight.normal_(0.0, body.config.hidden_size**-0.5, generator=generator)
+            weight.normal_(0.0, body.config.hidden_size**-0.5, generator=_generator(salt, name))
+
+
+def _generator(salt: str, name: str) -> torch.Generator:
+    return torch.Generator().manual_seed(int(hash_unit("tiny", salt, name) * 2**53))

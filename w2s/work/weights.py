@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,23 @@ SHARD = "5GB"  # of one file, as the hub's own tools cut
 SHOWN = 3
 
 
-def write(body: Any, state: Mapping[str, Tensor], folder: Path, max_shard_size: str | int = SHARD) -> None:
+def write(
+    body: Any,
+    state: Mapping[str, Tensor],
+    folder: Path,
+    max_shard_size: str | int = SHARD,
+    *,
+    tied: Collection[str] = (),
+) -> None:
     """Write config.json and the weights `state` (whole, on the CPU) of a transformers body, as from_pretrained reads them.
 
-    One file model.safetensors, or shards with an index above `max_shard_size`. Raises StageFailed, writing nothing, when
+    One file model.safetensors, or shards with an index above `max_shard_size`. Names in `tied` are second names of weights
+    that are written under their first. Raises StageFailed, writing nothing, when
     names or shapes are not the architecture's. Not by save_pretrained: with accelerate installed that imports DeepSpeed.
     """
     frame = bodies.skeleton(body)
-    check({name: tuple(weight.shape) for name, weight in frame.state_dict().items()}, state)
+    shapes = {name: tuple(weight.shape) for name, weight in frame.state_dict().items() if name not in tied}
+    check(shapes, state)
     config = copy.deepcopy(body.config)
     config.architectures, config.dtype = [type(body).__name__], "float32"
     with bodies.quiet():

@@ -29,9 +29,10 @@ from w2s.work import optim
 from w2s.work.dataset import Batch
 from w2s.work.hidden import Reader
 from w2s.work.model import Classifier
+from w2s.work.next_word import NextWord
 from w2s.work.ranks import Ranks
 from w2s.work.scorer import Scorer
-from w2s.work.stepper import Stepper, set_rate
+from w2s.work.stepper import Stepper, Trainable, set_rate
 
 SLOTS = ("exp_avg", "exp_avg_sq")  # of Adam and AdamW, each shaped as its parameter
 
@@ -95,7 +96,9 @@ class _Stage3:
 class ZeroScorer(Scorer):
     """A trained model cut up over the ranks of a gang (ZeRO-3 without an optimizer)."""
 
-    def __init__(self, model: Classifier | Reader, learner: Learner, ranks: Ranks, settings: Settings) -> None:
+    def __init__(
+        self, model: Classifier | Reader | NextWord, learner: Learner, ranks: Ranks, settings: Settings
+    ) -> None:
         super().__init__(model, learner, ranks)
         prepare(ranks.device)
         if learner.model.form != "static":
@@ -110,7 +113,7 @@ class ZeroScorer(Scorer):
         return scores
 
 
-def _check_cut(model: Classifier | Reader) -> None:
+def _check_cut(model: Trainable | Reader | NextWord) -> None:
     """Under ZeRO-3 a pretrained body must have been cut up while it was loaded: otherwise every rank holds all of it.
 
     transformers says nothing when it did not. Raises BadEnvironment.
@@ -132,7 +135,9 @@ def _elements(model: nn.Module) -> int:
 class Zero(Stepper):
     """A model on the ranks of a gang, sharded by ZeRO stage 0, 1, 2 or 3."""
 
-    def __init__(self, model: Classifier, learner: Learner, loss: LossConfig, ranks: Ranks, settings: Settings) -> None:
+    def __init__(
+        self, model: Trainable, learner: Learner, loss: LossConfig | None, ranks: Ranks, settings: Settings
+    ) -> None:
         super().__init__(model, learner, loss, ranks)
         prepare(ranks.device)
         check_offload(settings)
