@@ -16,7 +16,7 @@ from cluster.job import Receipt
 from cluster.sizes import Sizes
 from cluster.store import Store
 from w2s.learner import ModelRef
-from w2s.stages import Embed, Part, Predict, Probe, Rows, Stage, Train
+from w2s.stages import Adapt, Embed, Part, Predict, Probe, Prompted, Rows, Stage, Train
 
 FLOPS_PER_CORE = 100e9  # what one CPU core reaches in fp32 training, in order of magnitude
 TOKENS_PER_TEXT = 32
@@ -71,6 +71,10 @@ class Rates:
             return self._by_size(stage.learner.model, stage.learner.max_tokens, passes=3 * stage.learner.epochs)
         if isinstance(stage, Predict) and not isinstance(stage.model, Probe):
             return self._by_size(stage.model.learner.model, stage.model.learner.max_tokens, passes=1)
+        if isinstance(stage, Adapt):
+            return self._by_size(stage.learner.model, stage.learner.max_tokens, passes=3 * stage.learner.epochs)
+        if isinstance(stage, Prompted):
+            return self._by_size(stage.model, stage.max_tokens, passes=1)
         if isinstance(stage, Embed):
             return self._by_size(stage.model, stage.max_tokens, passes=2)  # both halves, and the test rows
         return None if isinstance(stage, Rows) else LIGHT_S
