@@ -113,8 +113,7 @@ def execute_pack(
             share_s = (time.time() - started) / len(jobs)
             facts = {"device": device, "pid": os.getpid(), "together": len(jobs)}
             for (job, lease), found in zip(assignments, metrics, strict=True):
-                note = f"done together with {len(jobs) - 1} others; what was said is in {log_path(store, jobs[0].key)}"
-                ended.append(_publish_one(job, lease, store_url, dict(found), share_s, facts, note))
+                ended.append(_publish_one(job, lease, store_url, dict(found), share_s, facts, jobs))
             return Ended(jobs[0].key, "done")
 
         whole = guarded(jobs[0], store_url, work, stop=stop, capture=capture)
@@ -128,13 +127,15 @@ def execute_pack(
 
 
 def _publish_one(
-    job: Job, lease: LeaseRef | None, store_url: str, metrics: dict[str, Any], seconds: float, facts: Mapping[str, Any], note: str
+    job: Job, lease: LeaseRef | None, store_url: str, metrics: dict[str, Any], seconds: float, facts: Mapping[str, Any],
+    pack: Sequence[Job],
 ) -> Ended:  # fmt: skip
     def work(store: Store, log: TextIO) -> Ended:
-        print(note, file=log)
+        where = log_path(store, pack[0].key)
+        print(f"done together with {len(pack) - 1} others; what was said is in {where}", file=log)
         return publish(job, store, lease, metrics, time.time() - seconds, facts)
 
-    return guarded(job, store_url, work)
+    return guarded(job, store_url, work, begins=job.key != pack[0].key)  # whose log says already that it began
 
 
 @contextlib.contextmanager
@@ -169,17 +170,19 @@ def guarded(
     stop: Callable[[], bool] = lambda: False,
     capture: Capture | None = None,
     on_error: Callable[[BaseException], None] = lambda error: None,
+    begins: bool = True,
 ) -> Ended:
     """Run `work(store, log)` with its output in the log of the job (of the rank); whatever it raises becomes an `Ended`.
 
-    `on_error` sees what was raised first.
+    `on_error` sees what was raised first. `begins`: the log says so; not where the job is at it already.
     """
     started = time.time()
     try:
         store = Store.open(store_url)
         with open(log_path(store, job.key, rank), "a", encoding="utf-8", buffering=1) as log, (capture or _to_log)(log):
-            stamp = time.strftime("%Y-%m-%d %H:%M:%S")
-            print(f"--- {job.name} [{job.key[:12]}] {stamp} on {socket.gethostname()} pid {os.getpid()}", file=log)
+            if begins:
+                stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+                print(f"--- {job.name} [{job.key[:12]}] {stamp} on {socket.gethostname()} pid {os.getpid()}", file=log)
             try:
                 return work(store, log)
             except BaseException as error:
