@@ -36,7 +36,9 @@ def fields(config: type[Config]) -> dict[str, Any]:
 
 def current() -> dict[str, Any]:
     lock: dict[str, Any] = {
-        "configs": {c.__name__: fields(c) for c in (Learner, Lora, ModelRef, Optim, Probe, Prompt, Schedule, stages.Split)}
+        "configs": {
+            c.__name__: fields(c) for c in (Learner, Lora, ModelRef, Optim, Probe, Prompt, Schedule, stages.Split)
+        }
     }
     for room in ("tasks", "losses"):
         lock[room] = {kind: fields(registry.module(room, kind).Config) for kind in registry.names(room)}
