@@ -309,6 +309,8 @@ class Learner(Config):
             raise ValueError(f"{self.model.source} has nothing to finetune: set probe: {{}} to train a head on it")
         if self.probe is None:
             return self
+        if self.model.form == "features" and (self.probe.layer != "middle" or self.probe.embed):
+            raise ValueError(f"{self.model.source} has no layers: leave probe.layer and probe.embed out")
         odd = [name for name in PROBE_LACKS if getattr(self, name) != type(self).model_fields[name].get_default()]
         if odd:
             raise ValueError(

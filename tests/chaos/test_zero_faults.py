@@ -26,6 +26,7 @@ from tests.conftest import ROOT
 from tests.w2s.command import finish, process
 from tests.w2s.work.run_stage import weights
 from w2s.recipe import Recipe
+from w2s.stages import walk
 
 EPOCHS = 16
 SEED = int(os.environ.get("W2S_CHAOS_SEED", "3"))
@@ -46,15 +47,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Prepared:
     recipe = Recipe.model_validate(told)
     store = Store.open(folder / "store")
     own = student(recipe).key
-    above = {key for key, stage in recipe.graph().items() if own in _needs(stage)}
+    above = {key for key, stage in recipe.graph().items() if own in walk(stage)}
     fill(recipe, [stage for key, stage in recipe.graph().items() if key not in above], store)
     return Prepared(folder / "store", unbroken(told, store, folder / "alone", [2, 3]))
-
-
-def _needs(stage: object) -> set[str]:
-    from w2s.stages import walk
-
-    return set(walk(stage))  # type: ignore[arg-type]
 
 
 def copied(prepared: Prepared, folder: Path) -> Store:

@@ -75,6 +75,11 @@ RECIPES: dict[str, dict[str, Any]] = {
     "devices_over_nodes": {"machines": {"strong": {"devices": 4, "nodes": 3}}},
     "no_such_zero_stage": {"machines": {"strong": {"zero": 4}}},
     "compile_under_zero_3": {"machines": {"strong": {"devices": 2, "zero": 3, "compile": True}}},
+    "layers_of_vectors": {
+        "task": {"kind": "features", "path": "rows.npz"},
+        "weak": {"model": "given:weak"},
+        "strong": {"model": "features:vectors", "probe": {"layer": 3}},
+    },
     "compile_with_nvme": {"machines": {"strong": {"offload": "nvme", "nvme_path": "disk", "compile": True}}},
     "offload_without_zero": {"machines": {"strong": {"zero": 0, "offload": "cpu"}}},
     "nvme_without_a_path": {"machines": {"strong": {"zero": 3, "offload": "nvme"}}},

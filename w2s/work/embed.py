@@ -37,12 +37,14 @@ def run(context: Context) -> dict[str, Any]:
         model=reference, max_tokens=science["max_tokens"], precision=science["precision"], pooling=science["pooling"],
         probe=Probe(layer=tuple(science["layers"])),
     )  # fmt: skip
-    with sharded.loading(context.machines, learner, ranks):
-        body, tokenizer, pooling = model.load_body(learner)
-    check_model(context, reference)
-    reader = Reader(body, pooling, science["layers"], reference.short)
+    with context.watch.busy():
+        with sharded.loading(context.machines, learner, ranks):
+            body, tokenizer, pooling = model.load_body(learner)
+        check_model(context, reference)
+        reader = Reader(body, pooling, science["layers"], reference.short)
+        scorer = sharded.make_scorer(context.machines, reader, learner, ranks)
     data = encode(tokenizer, rows, torch.zeros(len(rows), rows.n_classes), learner.max_tokens, "truncate")
-    found_NKLD = _read(context, sharded.make_scorer(context.machines, reader, learner, ranks), data, tokenizer)
+    found_NKLD = _read(context, scorer, data, tokenizer)
     split = found_NKLD.unbind(dim=2)
     ranks.together(
         lambda: features.write(context.out, dict(zip(layers, split, strict=True))) if ranks.first else None,
