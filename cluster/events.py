@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 EventKind = Literal[
     "planned",  # data: total, cached
+    "grown",  # more is asked for; data: total, cached, of all that was
+    "dropped",  # nobody needs it any more; what had begun was saved; data: total of what is left
     "started",  # a worker took the job
     "progress",  # data: done, total, unit
     "scalar",  # data: name, value, step

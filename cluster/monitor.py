@@ -28,6 +28,7 @@ class Monitor:
     def __init__(self, jobs: Mapping[str, Job]) -> None:
         self._jobs = jobs
         self.total = self.cached = self.done = self.failed = 0
+        self._cached_since = 0  # by other drivers: counted as done
         self.running: dict[str, dict[str, object]] = {}
         self.started = time.monotonic()
 
@@ -36,8 +37,11 @@ class Monitor:
         self.show(event)
 
     def _count(self, event: Event) -> None:
-        if event.kind == "planned":
-            self.total, self.cached = event.data["total"], event.data["cached"]
+        if event.kind in ("planned", "grown"):
+            self.total, self.cached = event.data["total"], event.data["cached"] - self._cached_since
+        elif event.kind == "dropped":
+            self.total = event.data["total"]
+            self.running.pop(event.key, None)
         elif event.kind == "started":
             self.running[event.key] = {"since": time.monotonic()}
         elif event.kind in ("progress", "scalar", "note") and event.key in self.running:
@@ -46,6 +50,7 @@ class Monitor:
         elif event.kind in ("done", "failed", "stopped", "retry", "cached"):
             self.running.pop(event.key, None)
             self.done += event.kind in ("done", "cached")
+            self._cached_since += event.kind == "cached"
             self.failed += event.kind == "failed"
 
     def name(self, key: str) -> str:

@@ -39,6 +39,10 @@ class Pool(Protocol):
         """Why everything here should save and leave soon (a machine is to be taken away); "" while nothing asks for it."""
         ...
 
+    def cancel(self, key: str) -> None:
+        """Ask one running job to save and leave, and give back what it holds. A pack leaves when all its jobs are asked to."""
+        ...
+
     def stop(self) -> None:
         """Ask running jobs to save and leave."""
         ...
@@ -59,6 +63,7 @@ class InlinePool:
         self._url = store_url
         self._queue: deque[Sequence[Assignment]] = deque()
         self._stopping = False
+        self._cancelled: set[str] = set()
 
     def check(self, job: Job) -> None:
         if job.resources.gpus > 0 and not job.resources.gpu_optional:
@@ -76,7 +81,16 @@ class InlinePool:
             return []
         assignments = self._queue.popleft()
         device = _device(assignments[0][0])
-        return execute_pack(assignments, self._url, emit, stop=lambda: self._stopping, device=device)
+        keys = {job.key for job, _ in assignments}
+        try:
+            return execute_pack(
+                assignments, self._url, emit, stop=lambda: self._stopping or keys <= self._cancelled, device=device
+            )
+        finally:
+            self._cancelled -= keys
+
+    def cancel(self, key: str) -> None:
+        self._cancelled.add(key)
 
     def notice(self) -> str:
         return ""

@@ -47,7 +47,8 @@ class _Slot:
     shape: Resources
     warm: Any  # the reference that is ready once the actor has been placed and has loaded; of a gang, once it has its place
     jobs_done: int = 0
-    jobs: tuple[Job, ...] = ()  # what it is at: one, or several of a pack
+    at: tuple[Assignment, ...] = ()  # one job, or several of a pack
+    unwanted: set[str] = field(default_factory=set)  # of these, the ones it was asked to leave
     result: Any = None  # the reference of the running job
     told: Any = None  # the reference of the pending events() call
     since: float = field(default_factory=time.monotonic)  # of the job, or of idleness
@@ -59,7 +60,11 @@ class _Slot:
     @property
     def job(self) -> Job | None:
         """The first of what it is at; None while idle."""
-        return self.jobs[0] if self.jobs else None
+        return self.at[0][0] if self.at else None
+
+    @property
+    def keys(self) -> set[str]:
+        return {job.key for job, _ in self.at}
 
     @property
     def is_gang(self) -> bool:
@@ -123,7 +128,8 @@ class RayPool:
             self._start_gang(job, shape, lease)
             return
         slot = self._idle(shape) or self._new(shape)
-        slot.jobs, slot.since, slot.said_waiting = tuple(job for job, _ in assignments), time.monotonic(), False
+        slot.at, slot.since, slot.said_waiting = tuple(assignments), time.monotonic(), False
+        slot.unwanted.clear()
         slot.result = slot.actor.run.remote(list(assignments), self.store_url, "cuda" if shape.gpus > 0 else "cpu")
 
     def poll(self, timeout_s: float, emit: Listener) -> list[Ended]:
@@ -145,14 +151,26 @@ class RayPool:
     def notice(self) -> str:
         return self._notice
 
+    def cancel(self, key: str) -> None:
+        for slot in [slot for slot in self._slots if key in slot.keys]:
+            slot.unwanted.add(key)
+            if slot.is_gang or not self._is_placed(slot):
+                if slot.unwanted >= slot.keys:
+                    self._stop(slot)
+            else:  # the worker stays for others
+                slot.actor.cancel.remote([(job.key, lease) for job, lease in slot.at if job.key == key])
+
     def stop(self) -> None:
         for slot in self._slots:
             if slot.job is not None:
-                slot.asked_to_stop = True
-                if self._is_placed(slot):
-                    slot.actor.stop.remote()
-                else:  # nothing to save, and it might wait for its place for ever
-                    self._ray.kill(slot.actor)
+                self._stop(slot)
+
+    def _stop(self, slot: _Slot) -> None:
+        slot.asked_to_stop = True
+        if self._is_placed(slot):
+            slot.actor.stop.remote()
+        else:  # nothing to save, and it might wait for its place for ever
+            self._ray.kill(slot.actor)
 
     def close(self) -> None:
         running = [slot.result for slot in self._slots if slot.job is not None]
@@ -236,7 +254,7 @@ class RayPool:
             num_cpus=0, max_concurrency=THREADS, runtime_env={"env_vars": ENVIRONMENT},
             scheduling_strategy=NodeAffinitySchedulingStrategy(self._home, soft=False),
         ).remote()  # fmt: skip
-        slot = _Slot(keeper, shape, warm=keeper.warm.remote(), jobs=(job,), folder=_throw_away())  # type: ignore[attr-defined]
+        slot = _Slot(keeper, shape, warm=keeper.warm.remote(), at=((job, lease),), folder=_throw_away())  # type: ignore[attr-defined]
         spread = strategy(shape, self._nodes)
         slot.result = keeper.run.remote(job, self.store_url, lease, shape, spread, str(slot.folder))  # type: ignore[attr-defined]
         self._slots.append(slot)
@@ -279,8 +297,8 @@ class RayPool:
                 emit(event)
 
     def _collect(self, slot: _Slot) -> list[Ended]:
-        jobs = slot.jobs
-        slot.jobs, slot.told, slot.since = (), None, time.monotonic()
+        jobs = [job for job, _ in slot.at]
+        slot.at, slot.told, slot.since = (), None, time.monotonic()
         slot.jobs_done += len(jobs)
         try:
             told: Ended | list[Ended] = self._ray.get(slot.result)

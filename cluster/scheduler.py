@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +21,7 @@ from cluster.errors import (
     TakenOver,
     from_record,
 )
-from cluster.events import Event, Listener
+from cluster.events import Event, EventKind, Listener
 from cluster.job import Job
 from cluster.lease import Lease, Leases
 from cluster.pool import Pool
@@ -68,10 +70,20 @@ def needed(jobs: Mapping[str, Job], goals: Collection[str], store: Store) -> dic
 
 
 class Scheduler:
-    """Runs a graph of jobs on a pool, against a store. One driver, one thread; any number of drivers may share a store."""
+    """Runs a graph of jobs on a pool, against a store. One driver, one thread; any number of drivers may share a store.
+
+    The graph may grow and shrink while it runs: each of several owners `want`s some goals and may `drop` them again, and a
+    job is done once, however many owners need it. `run` is the whole of it for a single owner.
+    """
 
     def __init__(self, store: Store, pool: Pool, leases: Leases, emit: Listener) -> None:
         self._store, self._pool, self._leases, self._emit = store, pool, leases, emit
+        self.jobs: dict[str, Job] = {}
+        self.summary = Summary({})
+        self._wanted: dict[str, frozenset[str]] = {}  # owner -> the jobs its goals call for
+        self._owners: Counter[str] = Counter()  # job -> how many owners it has
+        self._heights: dict[str, int] | None = None  # None: the graph has changed
+        self._cancelled: set[str] = set()  # running jobs that were asked to leave, since no owner is left
         self._held: dict[str, Lease] = {}
         self._attempts: dict[str, int] = {}  # in a row without getting further
         self._begun_at: dict[str, float] = {}  # the step at which the running attempt went on
@@ -84,24 +96,79 @@ class Scheduler:
         self._stopping = True
         self._pool.stop()
 
+    @property
+    def stopping(self) -> bool:
+        return self._stopping
+
     def run(self, jobs: Mapping[str, Job], goals: Collection[str]) -> Summary:
         """Do what the goals need. Returns when nothing more can be done; raises only for faults of the machine room."""
-        summary = Summary(needed(jobs, goals, self._store))
-        states = summary.states
-        self._emit(Event("planned", data={"total": len(states), "cached": summary.count("cached")}))
-        for key, state in states.items():
+        with self.at_work():
+            self.want("", jobs, goals)
+            while self.busy:
+                self.turn()
+        return self.summary
+
+    def want(self, owner: str, jobs: Mapping[str, Job], goals: Collection[str]) -> None:
+        """Take up one owner's goals, and of `jobs` those they call for. What another owner needs too is done once."""
+        states, first_time_over = self.summary.states, bool(self.jobs)
+        found: dict[str, State] = {}
+        ahead = list(goals)
+        while ahead:
+            key = ahead.pop()
+            if key in found:
+                continue
+            found[key] = states.get(key) or ("cached" if self._store.has(key) else "waiting")
+            if found[key] not in ("cached", "done"):
+                ahead.extend(jobs[key].needs)
+        new = {key: state for key, state in found.items() if key not in states}
+        self.jobs |= {key: jobs[key] for key in new if key in jobs}
+        states |= new
+        self._wanted[owner] = frozenset(found)
+        self._owners.update(found.keys())
+        self._heights = None
+        kind: EventKind = "grown" if first_time_over else "planned"
+        self._emit(Event(kind, data={"total": len(states), "cached": self.summary.count("cached")}))
+        for key, state in new.items():
             if state == "waiting":
-                self._refuse_if_impossible(jobs[key], summary)
-        heights = _heights(jobs, states)
+                self._refuse_if_impossible(self.jobs[key])
+
+    def drop(self, owner: str) -> None:
+        """Forget one owner's goals. Jobs that nobody else needs are taken off the list; running ones save and leave."""
+        for key in self._wanted.pop(owner, frozenset()):
+            self._owners[key] -= 1
+            if self._owners[key] > 0:
+                continue
+            del self._owners[key]
+            state = self.summary.states.get(key)
+            if state in ("waiting", "elsewhere"):
+                self._forget(key)
+            elif state == "running" and key not in self._cancelled:
+                self._cancelled.add(key)
+                self._pool.cancel(key)
+
+    def states_of(self, keys: Iterable[str]) -> list[State]:
+        """Where some wanted jobs are."""
+        return [self.summary.states[key] for key in keys]
+
+    @property
+    def busy(self) -> bool:
+        """Whether a turn may still bring something about."""
+        open_states = ("running",) if self._stopping else ("waiting", "running", "elsewhere")
+        return any(state in open_states for state in self.summary.states.values())
+
+    def turn(self, timeout_s: float = POLL_S) -> None:
+        """Start what is ready, hear what runs, settle what has ended. Takes about `timeout_s` where nothing ends."""
+        self._heed_notice()
+        self._start_ready()
+        for ended in self._pool.poll(timeout_s, self._hear):
+            self._settle(self.jobs[ended.key], ended)
+        self._skip_descendants()
+
+    @contextmanager
+    def at_work(self) -> Iterator[None]:
+        """Enter it around the turns: at its end leases are given back, and what still runs has saved."""
         try:
-            while any(state in ("waiting", "running", "elsewhere") for state in states.values()):
-                if self._stopping and not summary.count("running"):
-                    break
-                self._heed_notice()
-                self._start_ready(jobs, summary, heights)
-                for ended in self._pool.poll(POLL_S, self._hear):
-                    self._settle(jobs[ended.key], ended, summary)
-                self._skip_descendants(jobs, summary)
+            yield
         except KeyboardInterrupt:  # asked twice: leave at once
             self._pool.kill()
             raise
@@ -111,8 +178,14 @@ class Scheduler:
         finally:
             for lease in self._held.values():
                 lease.release()
-        summary.interrupted = self._stopping and any(s in ("waiting", "elsewhere", "stopped") for s in states.values())
-        return summary
+        left = self.summary.count("waiting", "elsewhere", "stopped")
+        self.summary.interrupted = self._stopping and left > 0
+
+    def _forget(self, key: str) -> None:
+        self._cancelled.discard(key)
+        del self.summary.states[key]
+        self._heights = None
+        self._emit(Event("dropped", key, {"total": len(self.summary.states)}))
 
     def _heed_notice(self) -> None:
         why = "" if self._stopping else self._pool.notice()
@@ -126,14 +199,17 @@ class Scheduler:
             self._begun_at.setdefault(event.key, float(event.data["done"]))
         self._emit(event)
 
-    def _refuse_if_impossible(self, job: Job, summary: Summary) -> None:
+    def _refuse_if_impossible(self, job: Job) -> None:
         try:
             self._pool.check(job)
         except Problem as problem:
-            self._fail(job, Ended(job.key, "failed", error=problem.record()), summary)
+            self._fail(job, Ended(job.key, "failed", error=problem.record()))
 
-    def _start_ready(self, jobs: Mapping[str, Job], summary: Summary, heights: Mapping[str, int]) -> None:
-        states = summary.states
+    def _start_ready(self) -> None:
+        states, jobs = self.summary.states, self.jobs
+        if self._heights is None:
+            self._heights = _heights(jobs, states)
+        heights = self._heights
         ready = [
             key
             for key, state in states.items()
@@ -142,79 +218,92 @@ class Scheduler:
         for key in sorted(ready, key=lambda key: -heights[key]):  # the longest road ahead goes first
             if self._stopping:
                 return
-            if states[key] == "elsewhere" and time.monotonic() - self._looked[key] < ELSEWHERE_S:
+            state = states.get(key)  # none: a listener has just dropped it
+            if state == "elsewhere" and time.monotonic() - self._looked[key] < ELSEWHERE_S:
                 continue
-            if states[key] in ("waiting", "elsewhere") and self._pool.has_room(jobs[key]):
-                self._start([jobs[key], *self._companions(jobs[key], ready, jobs, states)], summary)
+            if state in ("waiting", "elsewhere") and self._pool.has_room(jobs[key]):
+                self._start([jobs[key], *self._companions(jobs[key], ready)])
 
-    def _companions(
-        self, job: Job, ready: Sequence[str], jobs: Mapping[str, Job], states: Mapping[str, State]
-    ) -> list[Job]:
+    def _companions(self, job: Job, ready: Sequence[str]) -> list[Job]:
         """Other ready jobs of the same pack. One that has failed before is done alone: it may be what its company died of."""
         if not job.pack or self._attempts.get(job.key):
             return []
         found = [
-            jobs[key]
+            self.jobs[key]
             for key in ready
             if key != job.key
-            and jobs[key].pack == job.pack
-            and states[key] == "waiting"
+            and self.jobs[key].pack == job.pack
+            and self.summary.states.get(key) == "waiting"
             and not self._attempts.get(key)
         ]
         return [other for other in found if other.resources == job.resources][: PACK - 1]
 
-    def _start(self, jobs: Sequence[Job], summary: Summary) -> None:
-        claimed = [(job, lease) for job in jobs if (lease := self._claim(job, summary)) is not None]
+    def _start(self, jobs: Sequence[Job]) -> None:
+        claimed = [(job, lease) for job in jobs if (lease := self._claim(job)) is not None]
         if claimed:
             self._pool.start(claimed)
         if self._stopping:  # asked between our look and our start
             self._pool.stop()
 
-    def _claim(self, job: Job, summary: Summary) -> LeaseRef | None:
+    def _claim(self, job: Job) -> LeaseRef | None:
         """The lease of a job that is ours to do; None for one that another driver does or has done."""
         lease = self._leases.acquire(job.key)
         if lease is None:
-            if summary.states[job.key] != "elsewhere":
+            if self.summary.states[job.key] != "elsewhere":
                 holder = self._leases.holder(job.key)
                 self._emit(Event("elsewhere", job.key, {"holder": str(holder)}))
-            summary.states[job.key] = "elsewhere"
+            self.summary.states[job.key] = "elsewhere"
             self._looked[job.key] = time.monotonic()
             if self._store.has(job.key):
-                self._finish_elsewhere(job, summary)
+                self._finish_elsewhere(job)
             return None
         if self._store.has(job.key):  # finished between our look and our lease
             lease.release()
-            self._finish_elsewhere(job, summary)
+            self._finish_elsewhere(job)
             return None
         self._held[job.key] = lease
         self._attempts[job.key] = self._attempts.get(job.key, 0) + 1
         self._begun_at.pop(job.key, None)
-        summary.states[job.key] = "running"
+        self.summary.states[job.key] = "running"
         return LeaseRef(lease.number, lease.owner_id)
 
-    def _finish_elsewhere(self, job: Job, summary: Summary) -> None:
-        summary.states[job.key] = "cached"
+    def _finish_elsewhere(self, job: Job) -> None:
+        self.summary.states[job.key] = "cached"
         self._emit(Event("cached", job.key))
 
-    def _settle(self, job: Job, ended: Ended, summary: Summary) -> None:
+    def _settle(self, job: Job, ended: Ended) -> None:
         self._held.pop(job.key).release()
+        asked = job.key in self._cancelled
+        self._cancelled.discard(job.key)
+        if asked and ended.status != "done":
+            self._settle_dropped(job)
+            return
         if ended.status == "stopped" and not self._stopping:
             ended = _unasked(job, ended)
         if ended.status == "done":
-            summary.states[job.key] = "done"
+            self.summary.states[job.key] = "done"
             self._emit(Event("done", job.key, {"seconds": ended.seconds, "metrics": ended.metrics}))
         elif ended.status == "stopped":
-            summary.states[job.key] = "stopped"
+            self.summary.states[job.key] = "stopped"
             self._emit(Event("stopped", job.key))
         elif ended.error.get("error") == TakenOver.__name__:
-            summary.states[job.key] = "elsewhere"
+            self.summary.states[job.key] = "elsewhere"
             self._looked[job.key] = time.monotonic()
             self._emit(Event("elsewhere", job.key, {"holder": str(self._leases.holder(job.key))}))
         elif self._worth_another_try(job, ended):
-            summary.states[job.key] = "waiting"
+            self.summary.states[job.key] = "waiting"
             self._emit(Event("retry", job.key, {"error": ended.error, "attempt": self._attempts[job.key]}))
         else:
-            self._fail(job, ended, summary)
+            self._fail(job, ended)
+
+    def _settle_dropped(self, job: Job) -> None:
+        """A job that was asked to leave has left. Somebody may want it again by now: then it goes on where it saved."""
+        if not self._owners[job.key]:
+            self._forget(job.key)
+            return
+        self._attempts.pop(job.key, None)
+        self.summary.states[job.key] = "stopped" if self._stopping else "waiting"
+        self._emit(Event("stopped", job.key))
 
     def _worth_another_try(self, job: Job, ended: Ended) -> bool:
         """Whether the job may be tried again.
@@ -228,19 +317,19 @@ class Scheduler:
         transient = ended.died or from_record(ended.error).exit_code == EXIT_STAGE
         return transient and self._attempts[job.key] <= job.retries and not self._stopping
 
-    def _fail(self, job: Job, ended: Ended, summary: Summary) -> None:
-        summary.states[job.key] = "failed"
-        summary.failures[job.key] = ended
+    def _fail(self, job: Job, ended: Ended) -> None:
+        self.summary.states[job.key] = "failed"
+        self.summary.failures[job.key] = ended
         log = str(self._store.log_path(job.key))
         self._emit(Event("failed", job.key, {"error": ended.error, "tail": list(ended.tail), "log": log}))
 
-    def _skip_descendants(self, jobs: Mapping[str, Job], summary: Summary) -> None:
-        states = summary.states
-        changed = bool(summary.failures)
+    def _skip_descendants(self) -> None:
+        states, jobs = self.summary.states, self.jobs
+        changed = bool(self.summary.failures)
         while changed:
             changed = False
-            for key, state in states.items():
-                if state not in ("waiting", "elsewhere"):
+            for key, state in list(states.items()):
+                if state not in ("waiting", "elsewhere") or key not in states:
                     continue
                 blocked = [need for need in jobs[key].needs if states[need] in ("failed", "skipped")]
                 if blocked:

@@ -7,10 +7,13 @@ import os
 import sys
 import threading
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import TextIO, TypeAlias
 
 from cluster.events import Event
-from cluster.worker import Assignment, Ended, execute_pack
+from cluster.worker import Assignment, Ended, LeaseRef, execute_pack
+
+Attempt: TypeAlias = "tuple[str, LeaseRef | None]"
+"""One try at a job: its key, and the lease it is done under."""
 
 
 class SoloWorker:
@@ -21,6 +24,7 @@ class SoloWorker:
         os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
         self._events: list[Event] = []
         self._stop = False
+        self._cancelled: set[Attempt] = set()
         self._preload = tuple(preload)
         self._loading = threading.Lock()
 
@@ -35,14 +39,19 @@ class SoloWorker:
 
     def run(self, assignments: Sequence[Assignment], store_url: str, device: str) -> list[Ended]:
         self.warm()
+        attempts = {(job.key, lease) for job, lease in assignments}
         return execute_pack(
             assignments,
             store_url,
             self._events.append,
-            stop=lambda: self._stop,
+            stop=lambda: self._stop or attempts <= self._cancelled,
             device=device,
             capture=capture_descriptors,
         )
+
+    def cancel(self, attempts: Sequence[Attempt]) -> None:
+        """Ask jobs to save and leave; later attempts at the same ones are not meant."""
+        self._cancelled.update(attempts)
 
     def events(self) -> list[Event]:
         """What was told since the last call."""
