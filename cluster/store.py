@@ -5,7 +5,7 @@ Under the root:
     store.json                  format version, when it was made
     <key[:2]>/<key>/            one finished result; its receipt.json was written last
     scratch/<key>/{out,work}    a result in the making; work outlives a crash (checkpoints)
-    leases/  logs/<key>.log  tensorboard/  reports/  damaged/
+    leases/  logs/<key>.log  tensorboard/  reports/  searches/  damaged/
 
 A remote store (s3://, memory://, ...) keeps results, leases and damaged results there, and the rest in a folder of this
 machine, with a cache of what was read.
@@ -37,7 +37,7 @@ from cluster.verify import Damage, verify
 
 FORMAT = 1
 STAMP = "store.json"
-LOCAL_FOLDERS = ("scratch", "logs", "tensorboard", "reports")
+LOCAL_FOLDERS = ("scratch", "logs", "tensorboard", "reports", "searches")
 SHARED_FOLDERS = ("leases",)
 
 
@@ -248,6 +248,10 @@ class Store:
     @property
     def reports(self) -> Path:
         return self._local / "reports"
+
+    @property
+    def searches(self) -> Path:
+        return self._local / "searches"
 
     def _folder(self, key: str) -> str:
         return f"{checked_key(key)[:2]}/{key}"
