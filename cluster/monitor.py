@@ -53,6 +53,10 @@ class Monitor:
             self._cached_since += event.kind == "cached"
             self.failed += event.kind == "failed"
 
+    def follow(self, jobs: Mapping[str, Job]) -> None:
+        """Name stages from here: a graph that grows."""
+        self._jobs = jobs
+
     def name(self, key: str) -> str:
         return self._jobs[key].name if key in self._jobs else key[:12]
 

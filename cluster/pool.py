@@ -19,6 +19,10 @@ from cluster.worker import Assignment, Ended, execute_pack
 class Pool(Protocol):
     """A place where jobs run. The scheduler calls it from one thread."""
 
+    def totals(self) -> tuple[float, float]:
+        """CPUs and GPUs there are in all."""
+        ...
+
     def check(self, job: Job) -> None:
         """Raise BadEnvironment for a job that could never run here."""
         ...
@@ -64,6 +68,9 @@ class InlinePool:
         self._queue: deque[Sequence[Assignment]] = deque()
         self._stopping = False
         self._cancelled: set[str] = set()
+
+    def totals(self) -> tuple[float, float]:
+        return 1.0, 0.0
 
     def check(self, job: Job) -> None:
         if job.resources.gpus > 0 and not job.resources.gpu_optional:

@@ -103,6 +103,10 @@ class RayPool:
         self._home = ray.get_runtime_context().get_node_id()
         self._nodes, self._looked = ray_state.nodes(), time.monotonic()
 
+    def totals(self) -> tuple[float, float]:
+        """CPUs and GPUs of the whole cluster."""
+        return sum(node.cpus for node in self._nodes), sum(node.gpus for node in self._nodes)
+
     def shape(self, job: Job) -> Resources:
         """What the job reserves on this cluster: no GPU where there is none and the job can do without."""
         wanted = job.resources

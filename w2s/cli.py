@@ -74,6 +74,7 @@ EXAMPLES = {
     "check": "w2s check recipes/quickstart.yaml method.alpha=0.3",
     "plan": "w2s plan quickstart seeds=10",
     "run": "w2s run quickstart  |  w2s run my.yaml method.alpha=0.3 --pool inline  |  w2s run my.yaml --ray-address auto",
+    "tune": "w2s tune search/alpha  |  w2s tune my.yaml search.trials=64 search.scheduler=asha  |  w2s tune my.yaml --extend 32",
     "status": "w2s status quickstart --json",
     "report": "w2s report quickstart --format md > table.md  |  w2s report quickstart --diagnostics --curves",
     "export": "w2s export quickstart --to ./student  |  w2s export quickstart --side ceiling --seed 1 --to ./ceiling",
@@ -132,11 +133,45 @@ def run(
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
     json: JsonFlag = False,
 ) -> None:
-    from w2s.commands.run import Choices
+    from w2s.commands.at_work import Choices
     from w2s.commands.run import run as work
 
     choices = Choices(store, pool.value, ray_address, dashboard, plain, quiet, json)
     raise typer.Exit(work(recipe, overrides or [], choices))
+
+
+@app.command(
+    help=_help(
+        "Search a recipe's `search:` section. Trials share their stages; the same command goes on where it was stopped.",
+        "tune",
+    )
+)
+def tune(
+    recipe: RecipeArg,
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    pool: Annotated[
+        PoolKind,
+        typer.Option(help="ray: a cluster, local by default; inline: this process, where no trial ends early."),
+    ] = PoolKind.ray,
+    ray_address: Annotated[
+        str | None, typer.Option(help="An existing Ray cluster: HOST:PORT, or auto. Default: start one here.")
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on with a search that must have begun.")] = False,
+    extend: Annotated[
+        int, typer.Option("--extend", metavar="N", help="N trials more; those stopped early are judged again.")
+    ] = 0,
+    dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard on loopback (local cluster only).")] = False,
+    plain: Annotated[bool, typer.Option("--plain", help="Log lines instead of a live display.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the table and errors.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.at_work import Choices
+    from w2s.commands.tune import Asked
+    from w2s.commands.tune import tune as work
+
+    choices = Choices(store, pool.value, ray_address, dashboard, plain, quiet, json)
+    raise typer.Exit(work(recipe, overrides or [], choices, Asked(resume, extend)))
 
 
 @app.command(help=_help("Each stage of a recipe: there, running (by whom), or missing.", "status"))

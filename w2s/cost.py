@@ -16,18 +16,20 @@ from cluster.job import Receipt
 from cluster.sizes import Sizes
 from cluster.store import Store
 from w2s.learner import ModelRef
-from w2s.stages import Adapt, Embed, Part, Predict, Probe, Prompted, Rows, Stage, Train
+from w2s.stages import Embed, Part, Predict, Prompted, Rows, Stage
+from w2s.uses import use_of
 
 FLOPS_PER_CORE = 100e9  # what one CPU core reaches in fp32 training, in order of magnitude
 TOKENS_PER_TEXT = 32
 LIGHT_S = 0.2  # Combine and Grade
 LOAD_S = 2.0  # a model into memory, its tokenizer, and out again
 MOST_RECEIPTS = 400
+CALIBRATING_ROWS = 256  # that a prompted model is asked about besides, where it is calibrated to a prior
 
 
 @dataclass(frozen=True)
 class Work:
-    """What a training or predicting stage amounts to, roughly. `device_hours` is None where no receipt tells a rate."""
+    """What a stage that runs a model amounts to, roughly. `device_hours` is None where no receipt tells a rate."""
 
     rows: int
     steps: int | None
@@ -67,31 +69,29 @@ class Rates:
         seen = self._seen.get(_like(stage.kind, stage.science()))
         if seen:
             return statistics.median(seen)
-        if isinstance(stage, Train):
-            return self._by_size(stage.learner.model, stage.learner.max_tokens, passes=3 * stage.learner.epochs)
-        if isinstance(stage, Predict) and not isinstance(stage.model, Probe):
-            return self._by_size(stage.model.learner.model, stage.model.learner.max_tokens, passes=1)
-        if isinstance(stage, Adapt):
-            return self._by_size(stage.learner.model, stage.learner.max_tokens, passes=3 * stage.learner.epochs)
-        if isinstance(stage, Prompted):
-            return self._by_size(stage.model, stage.max_tokens, passes=1)
+        use = use_of(stage)
+        if use is not None:
+            epochs = 1.0 if isinstance(stage, Predict | Prompted) else 3 * use.learner.epochs
+            return self._by_size(
+                use.learner.model, _tokens(stage, use.learner.max_tokens), epochs * self._rows_of(stage)
+            )
         if isinstance(stage, Embed):
-            return self._by_size(stage.model, stage.max_tokens, passes=2)  # both halves, and the test rows
+            n_test = stage.rows.task.n_test or self._rows // 2
+            return self._by_size(stage.model, min(TOKENS_PER_TEXT, stage.max_tokens), self._rows + n_test)
         return None if isinstance(stage, Rows) else LIGHT_S
 
-    def work(self, stage: Stage, sizes: Sizes | None) -> Work | None:
+    def work(self, stage: Stage, sizes: Sizes | None, trained: Sizes | None = None) -> Work | None:
         """Rows, steps, tokens and FLOPs of a stage that runs a model of these sizes; None for any other stage.
 
         Tokens are a guess at how long texts are, at most `max_tokens`; device-hours follow the tokens a second of receipts of the same
-        model, prediction's by its smaller number of FLOPs.
+        model trained as a classifier, whose sizes are `trained` (None: the same), by the number of FLOPs.
         """
-        if not isinstance(stage, Train | Predict) or sizes is None or isinstance(getattr(stage, "model", None), Probe):
+        use = use_of(stage)
+        if use is None or sizes is None:
             return None
-        learner = stage.learner if isinstance(stage, Train) else stage.model.learner
-        length = min(TOKENS_PER_TEXT, learner.max_tokens)
-        rows = self._part_rows(stage.rows)
+        learner, rows, length = use.learner, self._rows_of(stage), _tokens(stage, use.learner.max_tokens)
         speeds = self._speeds.get(_model_of(learner.dump()))
-        if isinstance(stage, Predict):
+        if isinstance(stage, Predict | Prompted):
             tokens = float(rows * length)
             flops = tokens * sizes.forward_flops(length)
             steps = None
@@ -100,10 +100,22 @@ class Rates:
             flops = tokens * sizes.train_flops(length)
             a_batch = learner.batch if learner.batch_tokens is None else max(1, learner.batch_tokens // length)
             steps = math.ceil(learner.epochs * math.ceil(rows / a_batch))
-        hours = flops / sizes.train_flops(length) / statistics.median(speeds) / 3600 if speeds else None
+        a_token = (trained or sizes).train_flops(length)
+        hours = flops / a_token / statistics.median(speeds) / 3600 if speeds else None
         return Work(rows, steps, tokens, flops, hours)
 
+    def _rows_of(self, stage: Stage) -> int:
+        """Rows that a stage which runs a model reads or answers."""
+        part: Part = vars(stage)["rows"]
+        more = CALIBRATING_ROWS if isinstance(stage, Prompted) and stage.calibrate == "prior" else 0
+        half = stage.drawn_from if isinstance(stage, Prompted) else None
+        return self._part_rows(part) + (min(more, self._part_rows(half)) if half is not None else 0)
+
     def _part_rows(self, part: Part) -> int:
+        whole = self._whole_part(part)
+        return whole if part.piece is None else max(1, round(whole / part.piece.count))
+
+    def _whole_part(self, part: Part) -> int:
         if part.split is None or part.name == "test":
             return part.rows.task.n_test or self._rows // 2
         halves = {"val": part.split.val}
@@ -117,12 +129,16 @@ class Rates:
         if receipt.kind == "Train" and speed and isinstance(learner, dict):
             self._speeds[_model_of(learner)].append(speed / max(1, receipt.machines.get("devices") or 1))
 
-    def _by_size(self, model: ModelRef, max_tokens: int, passes: float) -> float | None:
+    def _by_size(self, model: ModelRef, tokens: int, rows: float) -> float | None:
+        """So many rows' forward passes, of so many tokens each; a training step counts as three."""
         parameters = _parameters(model)
-        if parameters is None:
-            return None
-        tokens = self._rows / 2 * min(TOKENS_PER_TEXT, max_tokens) * passes
-        return LOAD_S + 2 * parameters * tokens / FLOPS_PER_CORE
+        return None if parameters is None else LOAD_S + 2 * parameters * tokens * rows / FLOPS_PER_CORE
+
+
+def _tokens(stage: Stage, max_tokens: int) -> int:
+    """A guess at the tokens of one row: a question has its examples before it."""
+    shown = stage.shots if isinstance(stage, Prompted) else 0
+    return min(TOKENS_PER_TEXT * (1 + shown), max_tokens)
 
 
 def _model_of(learner: Mapping[str, Any]) -> str:
@@ -133,11 +149,13 @@ def _model_of(learner: Mapping[str, Any]) -> str:
 
 
 def _like(kind: str, science: Any) -> tuple[str, ...]:
-    """What makes two stages take about as long: the kind, and for training the learner and the part."""
+    """What makes two stages take about as long: the kind, and for training the learner, the part, and how many share it."""
     learner = science.get("learner")
     rows = science.get("rows") or {}
     part = rows.get("name", "") if isinstance(rows, dict) else ""
-    return (kind, json.dumps(learner, sort_keys=True, default=str), str(part))
+    piece = rows.get("piece") if isinstance(rows, dict) else None
+    share = piece["count"] if isinstance(piece, dict) else 1
+    return (kind, json.dumps(learner, sort_keys=True, default=str), f"{part} {share}")
 
 
 def _parameters(model: ModelRef) -> float | None:

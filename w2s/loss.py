@@ -10,15 +10,16 @@ and may have
     needs_batch(config) -> bool                    whether these numbers call for the line above (True where not defined)
     label_statistics(config, target_MC) -> Statistics     what it must know of all the training labels, before the first step
     check(config, n_classes) -> None                      raises BadInput for a task it cannot serve
+    coefficient(config, progress) -> Number        the weight that changes as training goes on, for curves
     FIXED = True       one smooth function of the logits, the same throughout training: a line search may be used on it
 
 `loss` is given both statistics in one dict. Weights are 0 for padding and 1 for a row, or anything between: a row that
 counts for less. A row of weight 0 may hold any finite numbers, a label of nothing but zeros too, and must come out finite.
 
 Many small heads are trained at once by `torch.func.vmap` over these functions, with some of a config's numbers as 0-dim
-tensors (`config.model_copy(update={"alpha": alpha})`). So no value of a tensor and no number of a config decides which
-Python line runs (`choose` and `ramp` help), rows are never picked by a mask (`where` and a weight of 0 do that), and
-tensors do not become numbers.
+tensors (`config.model_copy(update={"alpha": alpha})`; a tuple of numbers becomes a tuple of them). So no value of a tensor and
+no number of a config decides which Python line runs (`choose` and `ramp` help), rows are never picked by a mask (`where` and a
+weight of 0 do that), and tensors do not become numbers.
 
 Torch is imported inside the functions of a loss, never at its top: recipes are checked without it.
 """
@@ -97,6 +98,12 @@ def check(config: LossConfig, n_classes: int) -> None:
     special = getattr(module("losses", config.kind), "check", None)
     if special is not None:
         special(config, n_classes)
+
+
+def coefficient(config: LossConfig, progress: float) -> float | None:
+    """The weight of what a loss adds to the labels at `progress` in [0, 1); None for a loss that tells of none."""
+    special = getattr(module("losses", config.kind), "coefficient", None)
+    return None if special is None else float(special(config, progress))
 
 
 def choose(condition: bool | Tensor, yes: Number, no: Number) -> Number:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, model_validator
 
 from cluster.errors import BadInput
 from cluster.key import content_key
 from cluster.zero import cut
 from w2s import loss as losses
+from w2s import writes
 from w2s.config import Config
 from w2s.learner import Learner, ModelRef
 from w2s.machines import Machine, Machines
 from w2s.method import MethodConfig
 from w2s.registry import module, union, unknown
+from w2s.search.config import Search
+from w2s.seeds import Seeds
 from w2s.stages import Model, Outcome, Split, Stage, reached, walk
 from w2s.task import TaskConfig
 from w2s.world import World
@@ -27,7 +30,6 @@ if TYPE_CHECKING:
 else:
     AnyTask, AnyMethod = union("tasks"), union("methods")
 
-MAX_SEEDS = 1_000  # a larger number is one seed written without its brackets
 SLUG = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 
 
@@ -41,27 +43,10 @@ class Recipe(Config):
     strong: Learner
     method: AnyMethod
     baselines: tuple[AnyMethod, ...] = Field((), description="methods to run beside it, on the same halves")
-    seeds: tuple[int, ...] = Field((0,), min_length=1, max_length=MAX_SEEDS)
+    seeds: Seeds = (0,)
     split: Split = Split()
     machines: Machines = Machines()
-
-    @field_validator("seeds", mode="before")
-    @classmethod
-    def _count(cls, value: Any) -> Any:
-        if not isinstance(value, int) or isinstance(value, bool):
-            return value
-        if not 1 <= value <= MAX_SEEDS:
-            raise ValueError(f"{value} seeds asked for; give a count from 1 to {MAX_SEEDS:,}, or a list of seeds")
-        return tuple(range(value))
-
-    @field_validator("seeds")
-    @classmethod
-    def _distinct(cls, value: tuple[int, ...]) -> tuple[int, ...]:
-        if len(set(value)) != len(value):
-            raise ValueError(f"seeds repeat: {list(value)}")
-        if any(not 0 <= seed < 2**31 for seed in value):
-            raise ValueError("seeds are whole numbers from 0 to 2147483647")
-        return value
+    search: Search | None = Field(None, description="what `w2s tune` varies; no part of any stage")
 
     @model_validator(mode="after")
     def _divides(self) -> Recipe:
@@ -161,7 +146,11 @@ class Recipe(Config):
         return content_key(sorted(stage.key for stage in self.goals()))[:8]
 
     def check(self) -> None:
-        """What the schema cannot see: losses, machines and models of whatever the methods plan. Raises BadInput. Reads no data."""
+        """What the schema cannot see: losses, machines and models of whatever the methods plan. Raises BadInput.
+
+        Reads no data; of a model that is on this disk and is to write words, its config.
+        """
+        writes.check(self.goals(), self.strong.model)
         taught = [stage for stage in reached(*self.goals()) if isinstance(stage, Model)]
         for stage in taught:
             losses.check(stage.loss, self.task.n_classes)

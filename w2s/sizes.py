@@ -35,7 +35,7 @@ def sizes_of(
     found: dict[Learner, Sizes | None] = {}
     missing: dict[Learner, tuple[Path, Path | None]] = {}
     for learner in dict.fromkeys(learners):
-        place = _config_place(learner.model)
+        place = config_place(learner.model)
         file = home / f"{_digest(learner, place)}.json"
         found[learner] = _read(file)
         if found[learner] is None and (place is not None or learner.model.form == "tiny"):
@@ -88,7 +88,7 @@ def _parse(record: Any) -> Sizes | None:
         return None
 
 
-def _config_place(model: ModelRef) -> Path | None:
+def config_place(model: ModelRef) -> Path | None:
     """The folder that holds a model's config.json (static: the file of its vectors), if it is on this disk."""
     if model.form == "static":
         vectors = ModelRef(source=model.place, sha256=model.sha256)

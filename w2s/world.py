@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from cluster.errors import BadInput
@@ -23,6 +23,7 @@ from w2s.stages import (
     HowFiltered,
     HowRelabelled,
     Labels,
+    Leg,
     Model,
     Outcome,
     Part,
@@ -84,27 +85,74 @@ class World:
         loss: LossConfig | None = None,
         seed: int | None = None,
         start: Adapt | None = None,
+        leg: Leg | None = None,
+        before: Train | None = None,
     ) -> Model:
         """Finetune `learner` (or fit its probe) on a half: on ground truth, or on `labels`.
 
         Held-out rows carry labels of the same origin, so selection never sees a truth the student would not have;
-        `select: oracle` alone looks at ground truth, and every table says so. `start`: from an adapted model.
+        `select: oracle` alone looks at ground truth, and every table says so. `start`: from an adapted model. `leg`: only this
+        one of several (see `legs`), `before` being the one before it.
         """
         rows = part if isinstance(part, Part) else self.part(part)
         seed, loss = self.seed if seed is None else seed, loss or Xent()
-        watched = learner.evaluate != "never"
+        if leg is not None:
+            self._check_legs(learner)
+        watched = learner.evaluate != "never" or leg is not None
         oracle = learner.select == "oracle"
         own = None if labels is None else labels.on(rows)
         val = self.part("val") if watched else None
         val_labels = labels.on(self.part("val")) if watched and labels is not None and not oracle else None
         if learner.probe is None:
-            return Train(learner, rows, own, loss, seed, val, val_labels, start)
+            made = Train(learner, rows, own, loss, seed, val, val_labels, start, leg, before)
+            _check_follows(made)
+            return made
         if start is not None:
             raise BadInput(
                 "strong.probe", "reads the pretrained model alone, not an adapted one", "finetune: drop probe"
             )
         seed = seed if learner.head == "normal" else 0  # a head that starts from zero knows no other chance
         return Probe(learner, rows, own, loss, seed, val, val_labels, features=self.embed(learner))
+
+    def legs(
+        self,
+        learner: Learner,
+        part: PartName | Part,
+        *,
+        losses: Sequence[LossConfig],
+        count: int | None = None,
+        labels: Labels | None = None,
+        seed: int | None = None,
+        start: Adapt | None = None,
+    ) -> list[Train]:
+        """A training run cut in `count` equal legs, the first `len(losses)` of them (all, where `count` is None), in order.
+
+        Each is a stage that begins where the one before ended, evaluates at its end, and has a loss of its own. Runs whose
+        losses begin alike share those legs. Raises BadInput for learners that have no legs: probes, and those that keep
+        another step than the last (`select`, `patience`); ValueError for more losses than legs, or none.
+        """
+        count = len(losses) if count is None else count
+        if not 1 <= len(losses) <= count:
+            raise ValueError(f"{len(losses)} losses for {count} legs: give 1 to {count}")
+        made: list[Train] = []
+        for index, loss in enumerate(losses):
+            leg, before = Leg(index, count), made[-1] if made else None
+            found = self.train(learner, part, labels=labels, loss=loss, seed=seed, start=start, leg=leg, before=before)
+            assert isinstance(found, Train), "a probe was refused"
+            made.append(found)
+        return made
+
+    def _check_legs(self, learner: Learner) -> None:
+        """Raise BadInput for what cannot be trained leg by leg."""
+        if learner.probe is not None:
+            raise BadInput("strong.probe", "is trained in one go, and has no legs", "finetune: drop probe")
+        if learner.select != "last":
+            what = f"{learner.select} may keep an earlier step, and the next leg goes on from the last"
+            raise BadInput("strong.select", what, "set select: last")
+        if learner.patience is not None:
+            raise BadInput("strong.patience", "may end a run early, and a leg ends where it must", "drop patience")
+        if self.split.val == 0:
+            raise BadInput("split.val", "is 0, and every leg is evaluated at its end", "set val: 0.1")
 
     def adapt(self, learner: Learner, part: PartName | Part, *, epochs: float = 1, lr: float | None = None) -> Adapt:
         """The learner's language model after reading all texts of a part. What only a classifier has is left out of its key."""
@@ -210,6 +258,18 @@ class World:
             ceiling=self.grade(self.predict(ceiling, "test"), supervisor=verdict),
             extras=extras or {},
         )
+
+
+def _check_follows(made: Train) -> None:
+    """Raise ValueError where `before` is not the leg before, of a run that differs in its loss alone."""
+    leg, before = made.leg, made.before
+    if leg is None or leg.index == 0:
+        if before is not None:
+            raise ValueError("only a leg after the first has one before it")
+        return
+    same = before is not None and replace(made, loss=before.loss, leg=before.leg, before=before.before) == before
+    if before is None or not same or before.leg != Leg(leg.index - 1, leg.count):
+        raise ValueError(f"{leg.words} does not go on from {'nothing' if before is None else before.words}")
 
 
 def _check_writes(learner: Learner) -> None:

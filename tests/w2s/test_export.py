@@ -82,6 +82,28 @@ def test_what_there_is_not_is_said_with_what_there_is(finished, tmp_path, choice
     assert not (tmp_path / "out").exists()
 
 
+def test_of_a_model_that_was_only_asked_there_are_no_weights(tmp_path: Path) -> None:
+    recipe = write_recipe(tmp_path, strong__model__source="tiny:llama", method={"kind": "prompted"}, baselines=[])
+    store, to = tmp_path / "store", tmp_path / "out"
+    done = w2s("export", recipe, "--store", store, "--to", to)
+    assert done.code == 2
+    assert "there are no weights to export: tiny-llama-32x2 was asked as it is, nothing was trained" in done.err
+    assert "load tiny:llama itself and ask it as question.txt" in done.err
+    assert "--side ceiling" in done.err
+    assert done.err.count("\n") == 1
+    assert not to.exists()
+    trained = w2s("export", recipe, "--store", store, "--to", to, "--side", "ceiling")
+    assert (trained.code, "is not in the store" in trained.err) == (1, True), "the remedy names a model there will be"
+
+
+@pytest.mark.parametrize(("kind", "side"), [("floor", "ceiling"), ("ceiling", "transfer"), ("floor", "transfer")])
+def test_a_side_that_a_method_never_makes_is_said_with_the_one_it_does(tmp_path: Path, kind: str, side: str) -> None:
+    recipe = write_recipe(tmp_path, method={"kind": kind}, baselines=[])
+    done = w2s("export", recipe, "--store", tmp_path / "store", "--to", tmp_path / "out", "--side", side)
+    assert done.code == 2
+    assert f"--side {side}: method {kind} makes none; take --side {kind}" in done.err
+
+
 def test_a_folder_that_is_taken_is_left_alone(finished: Finished, tmp_path: Path) -> None:
     (tmp_path / "mine").write_text("mine")
     done = w2s("export", finished.recipe, "--store", finished.store, "--to", tmp_path)

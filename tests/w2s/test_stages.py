@@ -92,6 +92,41 @@ def test_a_model_folder_is_keyed_by_content_not_by_path(tmp_path: Path) -> None:
     assert recipes[0] == recipes[1] != recipes[2]
 
 
+@pytest.mark.parametrize("path,value", [
+    ("weak__model__width", 16), ("weak__model__depth", 2), ("weak__model__source", "tiny:gpt2"), ("weak__epochs", 2),
+    ("weak__optim__lr", 1e-3), ("weak__max_tokens", 32), ("task__size", 300), ("task__hard", 0.5), ("split__weak", 0.4),
+    ("seeds", [1]),
+])  # fmt: skip
+def test_what_a_weak_model_said_is_kept_under_everything_that_made_it(path: str, value: object) -> None:
+    """Weak predictions kept by a folder's name alone, as EleutherAI's are, serve another weak model's student unnoticed."""
+
+    def said(data: dict[str, Any]) -> str:
+        (seed,) = data["seeds"]
+        world = Recipe.model_validate(data).world(seed)
+        return world.predict(world.supervisors()[0], "strong").key
+
+    before = said(toy_recipe())
+    assert said(toy_recipe(**{path: value})) != before
+    assert said(toy_recipe(strong__model__width=64, method={"kind": "naive"}, name="other")) == before
+
+
+@pytest.mark.parametrize("path,value", [
+    ("strong__model__width", 64), ("strong__model__depth", 3), ("strong__model__source", "tiny:gpt2"), ("strong__model__layers", 1),
+    ("strong__max_tokens", 32), ("strong__precision", "bf16"), ("strong__pooling", "cls"), ("strong__probe__layer", 1),
+    ("task__size", 300), ("task__hard", 0.5),
+])  # fmt: skip
+def test_what_a_frozen_model_saw_is_kept_under_everything_that_made_it(path: str, value: object) -> None:
+    """The same of hidden states; the seed, the split and whoever is the weak model have no say in them."""
+
+    def seen(seed: int = 0, **changes: Any) -> str:
+        strong = {"model": {"source": "tiny:bert", "width": 32, "depth": 2}, "probe": {}, "max_tokens": 64}
+        world = Recipe.model_validate(toy_recipe(strong=strong, **changes)).world(seed)
+        return world.embed(world.strong).key
+
+    assert seen(**{path: value}) != seen()
+    assert seen(3, weak__model__width=16, split={"weak": 0.4}, name="other") == seen()
+
+
 def test_labels_can_be_aimed_at_other_rows() -> None:
     recipe = Recipe.model_validate(toy_recipe())
     world = recipe.world(0)

@@ -22,7 +22,7 @@ from w2s.commands import show
 from w2s.load import load
 from w2s.method import MethodConfig
 from w2s.recipe import Recipe
-from w2s.stages import Combine, Labels, Predict, Train, walk
+from w2s.stages import Combine, Labels, Predict, Prompted, Train, walk
 
 if TYPE_CHECKING:
     from w2s.work.card import Recovery
@@ -75,7 +75,11 @@ def choose(recipe: Recipe, wanted: Wanted) -> tuple[MethodConfig, Train]:
     seed = recipe.seeds[0] if wanted.seed is None else wanted.seed
     if seed not in recipe.seeds:
         raise BadInput("--seed", f"{seed} is none of this recipe's", f"there are: {', '.join(map(str, recipe.seeds))}")
-    models = _behind(getattr(recipe.outcomes[method][seed], wanted.side).labels)
+    sides = recipe.outcomes[method][seed].sides()
+    if wanted.side not in sides:
+        there = " or ".join(f"--side {side}" for side in sides)
+        raise BadInput(f"--side {wanted.side}", f"method {method.label} makes none", f"take {there}")
+    models = _behind(sides[wanted.side].labels)
     if len(models) > 1:
         raise BadInput(
             f"--side {wanted.side}", f"{len(models)} models together", f"name one by --stage: {_listed(models)}"
@@ -113,6 +117,13 @@ def _behind(labels: Labels) -> list[Train]:
     """The models whose verdict the labels are. Raises BadInput for a verdict that no finetuned model gave."""
     if isinstance(labels, Combine):
         return [model for each in labels.labels for model in _behind(each)]
+    if isinstance(labels, Prompted):
+        what = f"there are no weights to export: {labels.model.short} was asked as it is, nothing was trained"
+        remedy = (
+            f"load {labels.model.source} itself and ask it as question.txt in the folder of stage "
+            f"{labels.key[:KEY_SHOWN]} shows; or export a side that was trained, as --side ceiling"
+        )
+        raise BadInput("export", what, remedy)
     if not (isinstance(labels, Predict) and isinstance(labels.model, Train)):
         what = f"{labels.words} comes from no finetuned model"
         raise BadInput("export", what, "a probe's head is head.safetensors in its own folder of the store")

@@ -12,7 +12,7 @@ from w2s.hub import HubTaskConfig
 from w2s.learner import ModelRef
 from w2s.load import load
 from w2s.recipe import Recipe
-from w2s.stages import Rows, Stage
+from w2s.stages import Adapt, Embed, Prompted, Rows, Stage
 from w2s.task import TaskConfig
 
 
@@ -49,10 +49,19 @@ def ensure(recipe: Recipe, stages: Iterable[Stage], tell: Any) -> Iterable[tuple
         place = _data(recipe.task, tell)
         if place is not None:
             yield f"task {recipe.task.kind}", place
-    for model in dict.fromkeys(learner.model for learner in bridge.models(stages)):
-        if model.form != "tiny":
+    for model in dict.fromkeys([*(learner.model for learner in bridge.models(stages)), *_asked(stages)]):
+        if model.form not in ("tiny", "features"):
             tell(f"model {model.source} ...")
             yield model.source, ", ".join(str(path) for path in _place(model))
+
+
+def _asked(stages: Iterable[Stage]) -> Iterable[ModelRef]:
+    """Models that stages read or ask and none of them trains as a classifier."""
+    for stage in stages:
+        if isinstance(stage, Adapt):
+            yield stage.learner.model
+        elif isinstance(stage, Embed | Prompted):
+            yield stage.model
 
 
 def _data(task: TaskConfig, tell: Any) -> str | None:

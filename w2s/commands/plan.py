@@ -21,13 +21,13 @@ from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
 from w2s.cost import Rates, Work
-from w2s.fit import Fit, fit, local_device, parse_bytes
-from w2s.learner import Learner
+from w2s.fit import Fit, local_device, parse_bytes
 from w2s.load import load
 from w2s.machines import Machine
 from w2s.recipe import Recipe
 from w2s.sizes import sizes_of
-from w2s.stages import Predict, Stage, Train
+from w2s.stages import Probe, Stage
+from w2s.uses import Use, fit_in, sizes_in, use_of
 
 STAGE_COLUMNS = ("plain", "0", "1", "2", "3")
 
@@ -48,18 +48,16 @@ class Row:
         return self.state == "will run"
 
     @property
-    def learner(self) -> Learner | None:
-        """Of the model the stage trains or predicts with."""
-        if isinstance(self.stage, Predict):
-            return self.stage.model.learner
-        return self.stage.learner if isinstance(self.stage, Train) else None
+    def use(self) -> Use | None:
+        """Of the model the stage runs."""
+        return use_of(self.stage)
 
 
 @dataclass(frozen=True)
 class Model:
-    """A learner of the recipe, its machine, and what it needs there. `sizes` None: its config is not on this disk."""
+    """A learner of the recipe as it is used, its machine, and what it needs there. `sizes` None: its config is not on this disk."""
 
-    learner: Learner
+    use: Use
     machine: Machine
     sizes: Sizes | None
     fit: Fit | None
@@ -75,14 +73,15 @@ def plan(
     stages = recipe.graph()
     jobs = bridge.jobs(recipe, stages.values())
     states = needed(jobs, [stage.key for stage in recipe.goals()], store)
-    models = _models(recipe, list(stages.values()), memory)
-    sizes = {model.learner: model.sizes for model in models}
+    models, trained = _models(recipe, list(stages.values()), memory)
+    sizes = {model.use: model.sizes for model in models}
     rates = Rates(store, stages.values())
     rows: list[Row] = []
     for key, stage in stages.items():
         state = {"cached": "in the store", "waiting": "will run"}.get(states.get(key, ""), "not needed")
         row = Row(key, jobs[key].name, stage, state, rates.seconds(stage) if state == "will run" else None, None)
-        work = rates.work(stage, sizes.get(row.learner)) if row.learner else None
+        use = row.use
+        work = rates.work(stage, sizes.get(use), trained.get(use)) if use else None
         rows.append(Row(row.key, row.name, row.stage, row.state, row.seconds, work))
     if as_json:
         show.as_json(_json(recipe.name, store.url, rows, models))
@@ -91,21 +90,25 @@ def plan(
     _print_models(models, rows)
 
 
-def _models(recipe: Recipe, stages: Sequence[Stage], memory: int | None) -> list[Model]:
-    learners = bridge.models(stages)
+def _models(recipe: Recipe, stages: Sequence[Stage], memory: int | None) -> tuple[list[Model], dict[Use, Sizes | None]]:
+    """Each learner once for each use of it, in the order in which stages come; and its sizes as a classifier."""
+    found_in = (Use(stage.learner) if isinstance(stage, Probe) else use_of(stage) for stage in stages)
+    uses = dict.fromkeys(use for use in found_in if use is not None and use.learner.model.form != "features")
     console = show.console(err=True)
     on_count = (lambda line: console.print(line, style="dim")) if sys.stderr.isatty() else None
-    sizes = sizes_of(learners, on_count=on_count)
+    counted = sizes_of([use.learner for use in uses], on_count=on_count)
     found: list[Model] = []
-    for learner in learners:
-        machine, counted = recipe.machine(learner), sizes[learner]
-        fitted = fit(learner, machine, counted, local_device(machine, memory)) if counted else None
-        found.append(Model(learner, machine, counted, fitted))
-    return found
+    for use in uses:
+        own = counted[use.learner]
+        machine = recipe.machine_of(use.learner.model) if use.how == "prompted" else recipe.machine(use.learner)
+        sizes = sizes_in(use, own) if own else None
+        fitted = fit_in(use, machine, sizes, local_device(machine, memory)) if sizes else None
+        found.append(Model(use, machine, sizes, fitted))
+    return found, {use: counted[use.learner] for use in uses}
 
 
 def _json(name: str, url: str, rows: Sequence[Row], models: Sequence[Model]) -> dict[str, Any]:
-    index = {model.learner: number for number, model in enumerate(models)}
+    index = {model.use: number for number, model in enumerate(models)}
     stages = [
         {
             "key": row.key,
@@ -113,15 +116,16 @@ def _json(name: str, url: str, rows: Sequence[Row], models: Sequence[Model]) -> 
             "kind": row.stage.kind,
             "state": row.state,
             "rough_seconds": row.seconds,
-            "model": index[row.learner] if row.learner else None,
+            "model": index[row.use] if row.use else None,
             "work": row.work.to_json() if row.work else None,
         }
         for row in rows
     ]
     described = [
         {
-            "name": model.learner.model.short,
-            "learner": model.learner.dump(),
+            "name": model.use.learner.model.short,
+            "use": model.use.how,
+            "learner": model.use.learner.dump(),
             "machine": model.machine.dump(),
             "sizes": model.sizes.to_json() if model.sizes else None,
             "fit": model.fit.to_json() if model.fit else None,
@@ -156,17 +160,17 @@ def _print_models(models: Sequence[Model], rows: Sequence[Row]) -> None:
         "of", "steps", "tokens", "FLOPs", "device-hours", box=None, header_style="bold", pad_edge=False,
     )  # fmt: skip
     for model in models:
-        table.add_row(*_cells(model, columns), *_work_cells([row for row in rows if row.learner == model.learner]))
+        table.add_row(*_cells(model, columns), *_work_cells([row for row in rows if row.use == model.use]))
     console = show.console()
     console.print()
     console.print(table)
     for model in models:
         if model.fit and model.fit.note:
-            console.print(f"[yellow]{escape(model.learner.model.short)}: {escape(model.fit.note)}[/]")
+            console.print(f"[yellow]{escape(model.use.name)}: {escape(model.fit.note)}[/]")
 
 
 def _cells(model: Model, columns: Sequence[str]) -> list[str]:
-    name, devices = escape(model.learner.model.short), str(model.machine.devices)
+    name, devices = escape(model.use.name), str(model.machine.devices)
     if model.sizes is None or model.fit is None:
         return [name, "?", "?", devices, "?", "?", *("?" for _ in columns), "?"]
     choice, found = model.fit.choice, []

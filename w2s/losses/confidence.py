@@ -15,6 +15,9 @@ classes (RAVEN, Jeon et al. 2025). `reference`: as openai's released code has it
 alpha * progress until progress > warmup, then at once a = alpha; the cut is the linearly interpolated quantile of P(class 0)
 over the rows, where every row counts alike.
 
+Schedules. `alpha` may be several numbers, each held for an equal share of training: of n, number k while floor(progress * n) = k.
+The warm-up multiplies them as it does one.
+
 Ties. Rows with equal predictions get equal guesses. A zero head makes all rows equal: `paper` then gives all of
 them the class whose share is largest (the lower of two equal ones), `argmax` and `reference` class 0. With a warm-up, alpha
 is 0 at that step and the guess has no weight; with `warmup: 0` prefer `head: normal`.
@@ -32,6 +35,7 @@ from cluster.errors import BadInput
 from w2s.loss import LossConfig, Number, Statistics, at_least_float32, choose, one_hot, ramp, soft_cross_entropy
 from w2s.losses._labels import quantile
 from w2s.losses._matching import cut, offsets
+from w2s.losses._shares import Shares, now, repeated
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -39,7 +43,9 @@ if TYPE_CHECKING:
 
 class Config(LossConfig):
     kind: Literal["confidence"] = "confidence"
-    alpha: float = Field(0.5, ge=0, le=1, description="weight of the student's own guess after warm-up")
+    alpha: Shares = Field(
+        0.5, description="weight of the student's own guess after warm-up; several: one after another over equal shares"
+    )
     warmup: float = Field(0.2, ge=0, le=1, description="share of training over which alpha grows from 0; 0 for none")
     variant: Literal["paper", "reference", "argmax"] = Field(
         "paper", description="reference: openai's released formula, with jump; argmax: guesses match no prior"
@@ -97,10 +103,20 @@ def batch_statistics(config: Config, logits_NC: Tensor, target_NC: Tensor, weigh
 
 def coefficient(config: Config, progress: float) -> Number:
     """The weight of the guess at `progress` in [0, 1)."""
+    alpha = now(config.alpha, progress)
     if config.variant == "reference":
         # the ramp climbs to alpha * warmup and then leaps to alpha (openai/weak-to-strong, pull request 33)
-        return config.alpha * choose(progress > config.warmup, 1.0, progress)
-    return config.alpha * ramp(progress, config.warmup)
+        return alpha * choose(progress > config.warmup, 1.0, progress)
+    return alpha * ramp(progress, config.warmup)
+
+
+def decided(config: Config, alphas: tuple[float, ...], count: int) -> Config:
+    """The loss with only the first `alphas` of `count` shares decided; the last of them holds for the rest.
+
+    Two schedules that begin alike give equal losses, and so one key, as long as they are alike. Raises ValueError for
+    none, for more than `count`, and for what is no weight.
+    """
+    return Config.model_validate({**dict(config), "alpha": repeated(alphas, count)})
 
 
 def guesses(config: Config, logits_BC: Tensor, statistics: Statistics | None) -> Tensor:

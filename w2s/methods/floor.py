@@ -1,6 +1,6 @@
 """The floor alone: weak supervisors and their grade, no student and no ceiling; over many seeds, a floor to hold others against.
 
-All three grades of the outcome are the supervisor's own, so a report shows one number three times, and no gap to recover.
+The outcome has one side, so a report shows that number and a dash for all others.
 """
 
 from __future__ import annotations
@@ -17,6 +17,5 @@ class Config(MethodConfig):
 
 
 def plan(world: World, config: Config) -> Outcome:
-    """The supervisor in the student's place: nothing strong is trained."""
-    own = world.grade(supervision(world, config))
-    return Outcome(floor=own, transfer=own, ceiling=own)
+    """Nothing strong is trained."""
+    return Outcome(floor=world.grade(supervision(world, config)))

@@ -56,12 +56,11 @@ def misfit_terms(student_NC: Floats, supervisor_NC: Floats, truth_N: Ints | None
     if student_NC.shape != supervisor_NC.shape:
         raise ValueError(f"student {student_NC.shape} and supervisor {supervisor_NC.shape} have different shapes")
     student_NC, supervisor_NC = np.asarray(student_NC, dtype=np.float64), np.asarray(supervisor_NC, dtype=np.float64)
-    clipped_s_NC, clipped_w_NC = _clipped(student_NC), _clipped(supervisor_NC)
-    log_ratio_NC = np.log(clipped_s_NC) - np.log(clipped_w_NC)
-    reverse_N = (clipped_s_NC * log_ratio_NC).sum(axis=-1)
+    log_ratio_NC = _log_ratio(student_NC, supervisor_NC)
+    reverse_N = reverse_kl(student_NC, supervisor_NC)
     found = {
         "misfit_reverse": reverse_N,
-        "misfit_forward": -(clipped_w_NC * log_ratio_NC).sum(axis=-1),
+        "misfit_forward": -(_clipped(supervisor_NC) * log_ratio_NC).sum(axis=-1),
         "misfit_brier": ((student_NC - supervisor_NC) ** 2).sum(axis=-1) / 2,
         "disagreement": (student_NC.argmax(axis=-1) != supervisor_NC.argmax(axis=-1)).astype(np.float64),
     }
@@ -71,6 +70,17 @@ def misfit_terms(student_NC: Floats, supervisor_NC: Floats, truth_N: Ints | None
     truth_NC = np.eye(student_NC.shape[1])[truth_N]
     nearer_NC = (supervisor_NC - truth_NC) ** 2 - (student_NC - truth_NC) ** 2
     return {**found, "gain_ce": gain_N, "gain_brier": nearer_NC.sum(axis=-1) / 2, "slack": gain_N - reverse_N}
+
+
+def reverse_kl(student_NC: Floats, supervisor_NC: Floats) -> Floats:
+    """KL(student || supervisor) of each row [N], in nats, clipped as in `misfit_terms`. Checks nothing: NaN gives NaN."""
+    result: Floats = (_clipped(student_NC) * _log_ratio(student_NC, supervisor_NC)).sum(axis=-1)
+    return result
+
+
+def _log_ratio(student_NC: Floats, supervisor_NC: Floats) -> Floats:
+    result: Floats = np.log(_clipped(student_NC)) - np.log(_clipped(supervisor_NC))
+    return result
 
 
 def _clipped(probs_NC: Floats) -> Floats:

@@ -61,7 +61,8 @@ def curves(recipe: Recipe, found: ReportInput, store: Store) -> tuple[Curve, ...
 
 def students(outcome: Outcome) -> Iterator[tuple[str, Model]]:
     """Who learned from labels: the extras, then the student itself. Each model once, as what it is last."""
-    grades = {**outcome.extras, "transfer": outcome.transfer}
+    student = {} if outcome.transfer is None else {"transfer": outcome.transfer}
+    grades = {**outcome.extras, **student}
     found = {
         grade.labels.model.key: (name, grade.labels.model)
         for name, grade in grades.items()

@@ -10,12 +10,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from w2s.metrics import Interval, to_json
-from w2s.report.diagnostics import TERMS, Diagnosis
+from w2s.report.diagnostics import CALIBRATED, TERMS, Diagnosis
 from w2s.report.summary import Report, Row
 
 SCHEMA = 1
 SIDES = ("floor", "transfer", "ceiling", "gain", "pgr")
 DIAGNOSED = tuple(name for name in TERMS if name != "agreement")  # which has a column of its own already
+AFTER = tuple(f"calibrated_{name}" for name in CALIBRATED)  # a supervisor at its temperature
 ABOUT = ("recipe", "task", "weak", "strong")
 CURVE_HEAD = (
     *ABOUT, "method", "student", "seed", "select", "step", "agreement", "accuracy", "loss", "selected",
@@ -29,10 +30,10 @@ def csv(report: Report) -> str:
     """
     if report.curves is not None:
         return _text(CURVE_HEAD, _looks(report))
-    terms = () if report.diagnoses is None else DIAGNOSED
+    diagnosed = () if report.diagnoses is None else (*_columns(DIAGNOSED), "temperature", *_columns(AFTER))
     head = (
         *ABOUT, "method", *_columns(SIDES), "verdict", "agreement", "seeds", "n_test", "chance", "majority",
-        *_columns(terms),
+        *diagnosed,
     )  # fmt: skip
     diagnoses: Sequence[Diagnosis | None] = report.diagnoses or [None] * len(report.rows)
     return _text(head, (_line(report, row, found) for row, found in zip(report.rows, diagnoses, strict=True)))
@@ -40,10 +41,14 @@ def csv(report: Report) -> str:
 
 def _line(report: Report, row: Row, found: Diagnosis | None) -> list[object]:
     values = [value for side in SIDES for value in _ends(getattr(row, side))]
-    more = [] if found is None else [value for name in DIAGNOSED for value in _ends(getattr(found, name))]
+    more = [] if found is None else [*_terms(found, DIAGNOSED), found.temperature, *_terms(found, AFTER)]
     seeds = " ".join(map(str, row.seeds))
     end = [row.verdict, row.agreement, seeds, report.n_test, report.chance, report.majority]
     return [*_about(report), row.method, *values, *end, *more]
+
+
+def _terms(found: Diagnosis, names: Sequence[str]) -> list[float | None]:
+    return [value for name in names for value in _ends(getattr(found, name))]
 
 
 def _looks(report: Report) -> Iterable[list[object]]:

@@ -5,12 +5,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from w2s.metrics import Floats, Interval, Ints, Sums, auroc, briers, ece, interval, log_losses, misfit_terms, sums
+from w2s.metrics import (
+    Floats,
+    Interval,
+    Ints,
+    Sums,
+    at_temperature,
+    auroc,
+    briers,
+    ece,
+    fit_temperature,
+    interval,
+    log_losses,
+    misfit_terms,
+    sums,
+)
 
 Flags = NDArray[np.bool_]
 ANSWERS_DRAWN = 20_000_000  # draws times rows: fewer draws for test sets of more than 10,000 rows
@@ -18,12 +32,24 @@ MOST_DRAWS, LEAST_DRAWS = 2000, 200
 
 
 @dataclass(frozen=True)
+class HeldOut:
+    """A supervisor's labels on held-out rows, and their truth: what its temperature is fitted on."""
+
+    supervisor_NC: Floats
+    truth_N: Ints
+
+
+@dataclass(frozen=True)
 class Pair:
-    """A student and the labels it learned from, asked about the same rows."""
+    """A student and the labels it learned from, asked about the same rows.
+
+    `held_out` is None where the supervisor was asked about no other labelled rows.
+    """
 
     seed: int
     student_NC: Floats
     supervisor_NC: Floats
+    held_out: HeldOut | None = None
 
 
 @dataclass(frozen=True)
@@ -60,6 +86,9 @@ class Diagnosis:
     Everything of a student is beside the labels it learned from; `where_right` and `where_wrong` split their agreement by
     the supervisor, and `right_where_apart` (rho) is the student's accuracy where the two differ: in a binary task,
     accuracy(student) - accuracy(supervisor) = disagreement * (2 * rho - 1).
+
+    `temperatures` are those of supervisors that were asked about held-out rows, seed by seed, and the calibrated terms are
+    beside these supervisors at their temperatures.
     """
 
     method: str
@@ -77,9 +106,21 @@ class Diagnosis:
     slack: Interval | None = None
     scores: tuple[Scores, ...] = ()
     missing: tuple[str, ...] = ()
+    temperatures: tuple[float, ...] = ()
+    calibrated_seeds: tuple[int, ...] = ()
+    calibrated_misfit_reverse: Interval | None = None
+    calibrated_misfit_forward: Interval | None = None
+    calibrated_gain_ce: Interval | None = None
+    calibrated_slack: Interval | None = None
+
+    @property
+    def temperature(self) -> float | None:
+        """The mean over seeds."""
+        return float(np.mean(self.temperatures)) if self.temperatures else None
 
 
 MEANS = ("disagreement", "misfit_reverse", "misfit_forward", "misfit_brier", "gain_ce", "gain_brier", "slack")
+CALIBRATED = ("misfit_reverse", "gain_ce", "slack", "misfit_forward")
 TERMS = ("agreement", "where_right", "where_wrong", "right_where_apart", *MEANS)
 
 
@@ -92,8 +133,19 @@ def diagnose(evidence: Evidence, level: float) -> Diagnosis:
         terms["where_right"] = found.ratio("same_right", "right")
         terms["where_wrong"] = found.ratio("same_wrong", "wrong")
         terms["right_where_apart"] = found.ratio("won", "disagreement")
+    cooled = [
+        (replace(pair, supervisor_NC=at_temperature(pair.supervisor_NC, t)), t)
+        for pair in evidence.pairs
+        if pair.held_out is not None
+        for t in [fit_temperature(pair.held_out.supervisor_NC, pair.held_out.truth_N)]
+    ]
+    if cooled:
+        found = _beside([pair for pair, _ in cooled], evidence.truth_N, level)
+        terms |= {f"calibrated_{name}": found.mean(name) for name in CALIBRATED}
     return Diagnosis(
         method=evidence.method,
+        temperatures=tuple(t for _, t in cooled),
+        calibrated_seeds=tuple(pair.seed for pair, _ in cooled),
         seeds=tuple(pair.seed for pair in evidence.pairs),
         scores=tuple(
             _scores(name, by_seed, evidence.truth_N, level) for name, by_seed in evidence.labellers.items() if by_seed

@@ -12,11 +12,11 @@ from w2s import bridge
 from w2s.method import MethodConfig
 from w2s.metrics import Floats
 from w2s.recipe import Recipe
-from w2s.report.diagnostics import Evidence, Pair
+from w2s.report.diagnostics import Evidence, HeldOut, Pair
 from w2s.report.reading import Reader
 from w2s.report.summary import SIDES, Grade, MethodScores, ReportInput, SeedScores, label
 from w2s.stages import Grade as GradeStage
-from w2s.stages import Labels, Model, Outcome, Rows, Stage, walk
+from w2s.stages import Labels, Model, Outcome, Part, Rows, Stage, walk
 from w2s.work import graded
 
 
@@ -48,9 +48,10 @@ def _method(method: MethodConfig, by_seed: dict[int, Outcome], store: Store) -> 
         method=method.label,
         oracle=any(_uses_oracle(stage) for stage in walk(*stages.values()).values()),
         seeds=tuple(
-            SeedScores(seed, *(_grade(stage, store) for stage in (outcome.floor, outcome.transfer, outcome.ceiling)))
+            SeedScores(seed, **{side: _grade(stage, store) for side, stage in outcome.sides().items()})
             for seed, outcome in by_seed.items()
         ),
+        sides=tuple(side for side in SIDES if any(side in outcome.sides() for outcome in by_seed.values())),
         missing=tuple(bridge.name(stage) for key, stage in stages.items() if not store.has(key)),
         members=_members(by_seed, store),
     )
@@ -90,18 +91,19 @@ def evidence(recipe: Recipe, found: ReportInput, store: Store) -> tuple[Evidence
     Raises StageFailed for a damaged result.
     """
     reader, rows = Reader(store), Rows(recipe.task)
+    val = {seed: recipe.world(seed).part("val") for seed in recipe.seeds}
     return tuple(
-        _evidence(label(scores.method, oracle=scores.oracle), by_seed, rows, reader)
+        _evidence(label(scores.method, oracle=scores.oracle), by_seed, rows, val, reader)
         for scores, by_seed in zip(found.methods, recipe.outcomes.values(), strict=True)
     )
 
 
-def _evidence(method: str, by_seed: dict[int, Outcome], rows: Rows, reader: Reader) -> Evidence:
+def _evidence(method: str, by_seed: dict[int, Outcome], rows: Rows, val: dict[int, Part], reader: Reader) -> Evidence:
     test = reader.rows(rows)
     if test is None:
         return Evidence(method, np.zeros(0, dtype=np.int64), (), {}, (bridge.name(rows),))
     missing: dict[str, str] = {}
-    seen: set[tuple[int, str]] = set()  # a crowd of one is its own verdict, a floor alone its own ceiling: told once
+    seen: set[tuple[int, str]] = set()  # a crowd of one is its own verdict: told once
 
     def probs(stage: Labels) -> Floats | None:
         found = reader.labels(stage, rows)
@@ -119,11 +121,13 @@ def _evidence(method: str, by_seed: dict[int, Outcome], rows: Rows, reader: Read
         if name == "transfer" and stage.supervisor is not None:
             weak = probs(stage.supervisor)
             if own is not None and weak is not None:
-                pairs.append(Pair(seed, own, weak))
+                # a student that is watched has its supervisor asked about held-out rows; no stage is made for this
+                held = reader.held_out(stage.supervisor.on(val[seed]), val[seed])
+                pairs.append(Pair(seed, own, weak, None if held is None else HeldOut(*held)))
     return Evidence(method, test[1], tuple(pairs), labellers, tuple(missing.values()))
 
 
 def _sides(by_seed: dict[int, Outcome]) -> Iterator[tuple[int, str, GradeStage]]:
     for seed, outcome in by_seed.items():
-        for name in SIDES:
-            yield seed, name, getattr(outcome, name)
+        for name, stage in outcome.sides().items():
+            yield seed, name, stage

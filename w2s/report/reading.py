@@ -17,20 +17,22 @@ from w2s import bridge
 from w2s.labels import FILE as LABELS
 from w2s.labels import LabelTable
 from w2s.metrics import Floats, Ints, check
-from w2s.stages import Labels, Model, Rows
+from w2s.stages import Labels, Model, Part, Rows
 from w2s.work.table import FILE as ROWS
+from w2s.work.table import Whole, read_all
 
 CURVE = "curve.json"
 Found = TypeVar("Found")
 
 
 class Reader:
-    """Reads test rows, labels and curves of one store; None stands for what it does not hold."""
+    """Reads rows, labels and curves of one store; None stands for what it does not hold."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._rows: dict[str, tuple[tuple[str, ...], Ints]] = {}
         self._labels: dict[tuple[str, str], Floats] = {}
+        self._whole: dict[str, Whole] = {}
 
     def rows(self, rows: Rows) -> tuple[tuple[str, ...], Ints] | None:
         """Ids [N] and true labels [N] of the test rows."""
@@ -47,6 +49,26 @@ class Reader:
             return None
         ids, truth_N = test
 
+        asked = (stage.key, rows.key)
+        if asked not in self._labels:
+            self._labels[asked] = self._joined(stage, ids, truth_N)
+        return self._labels[asked]
+
+    def held_out(self, stage: Labels, part: Part) -> tuple[Floats, Ints] | None:
+        """Class probabilities [N, C] and true labels [N] of a part of the training rows."""
+        rows = part.rows
+        if not self._store.has(stage.key) or not self._store.has(rows.key):
+            return None
+        if rows.key not in self._whole:
+            self._whole[rows.key] = self._read(rows.key, bridge.name(rows), ROWS, lambda file: read_all(file.parent))
+        whole = self._whole[rows.key]
+        chosen = whole.take(whole.places(part.json(by_content=False), bridge.name(stage)))
+        truth_N = np.array(chosen.labels, dtype=np.int64)
+        return self._joined(stage, chosen.ids, truth_N), truth_N
+
+    def _joined(self, stage: Labels, ids: tuple[str, ...], truth_N: Ints) -> Floats:
+        """A labeller's probabilities in the order of `ids`."""
+
         def read(file: Path) -> Floats:
             try:
                 probs_NC = LabelTable.load(file.parent).join(ids, bridge.name(stage)).probs_NC
@@ -55,10 +77,7 @@ class Reader:
             check(probs_NC, truth_N)
             return probs_NC
 
-        asked = (stage.key, rows.key)
-        if asked not in self._labels:
-            self._labels[asked] = self._read(stage.key, bridge.name(stage), LABELS, read)
-        return self._labels[asked]
+        return self._read(stage.key, bridge.name(stage), LABELS, read)
 
     def curve(self, model: Model) -> tuple[dict[str, Any], ...] | None:
         """What was seen at each look at a model while it learned: step, agreement, accuracy, loss."""

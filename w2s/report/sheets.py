@@ -11,9 +11,14 @@ import numpy as np
 from w2s.metrics import Fixed, Interval
 from w2s.report.curves import Curve
 from w2s.report.diagnostics import Diagnosis, Scores
-from w2s.report.summary import Report, Row
+from w2s.report.summary import SIDES, Report, Row
 
 HEAD = ("method", "floor", "transfer", "ceiling", "PGR", "agreement", "seeds")
+MEANING = {
+    "floor": "the weak supervisor",
+    "transfer": "the strong student on its labels",
+    "ceiling": "the strong model on the truth",
+}
 SCORES_HEAD = ("method", "labeller", "accuracy", "log loss", "Brier", "AUROC", "ECE", "seeds")
 CURVES_HEAD = ("method", "student", "seed", "agreement by step", "first", "last", "kept", "steps", "chosen by")
 UNKNOWN = "-"
@@ -37,12 +42,13 @@ def sheets(report: Report) -> tuple[Sheet, ...]:
     main = Sheet("", HEAD, tuple(cells(row) for row in report.rows), (*remarks(report), *legend(report)))
     more: list[Sheet] = []
     if report.diagnoses is not None:
-        more += _beside(report.diagnoses)
+        more += [*_beside(report.diagnoses), *_calibrated(report.diagnoses)]
         scores = tuple(_scores(found.method, one) for found in report.diagnoses for one in found.scores)
         more.append(Sheet("Labellers", SCORES_HEAD, scores, SCORES_LEGEND))
     if report.curves is not None:
         lines = tuple(_curve(curve) for curve in report.curves)
-        more.append(Sheet("Learning curves", CURVES_HEAD, lines, (*_unseen(report.curves), *CURVES_LEGEND)))
+        notes = (*_unseen(report.curves), *CURVES_LEGEND) if lines else ("no method here has a student",)
+        more.append(Sheet("Learning curves", CURVES_HEAD, lines, notes))
     return (main, *more)
 
 
@@ -62,6 +68,12 @@ def facts(report: Report) -> str:
 def legend(report: Report) -> list[str]:
     """What the numbers are and how the intervals were made."""
     resampled = "test rows and seeds" if any(len(row.seeds) > 1 for row in report.rows) else "test rows (one seed)"
+    if report.rows and all(row.sides != SIDES for row in report.rows):
+        named = [f"{side}: {MEANING[side]}" for side in SIDES if any(side in row.sides for row in report.rows)]
+        return [
+            f"{'; '.join(named)}. No method here has all three of {', '.join(SIDES)}, so there is no PGR.",
+            f"In brackets: {report.level:.0%} bootstrap intervals over {resampled}.",
+        ]
     fixed = any(row.fixed is not None for row in report.rows)
     against = (
         "Floor and ceiling are fixed: means over all seeds that have one, the same for every student and taken as known, so that "
@@ -70,8 +82,8 @@ def legend(report: Report) -> list[str]:
         else "PGR is the ratio of the means over the same seeds of all three, and"
     )
     return [
-        "floor: the weak supervisor; transfer: the strong student on its labels; ceiling: the strong model on the "
-        "truth; PGR = (transfer - floor) / (ceiling - floor), the share of the gap that the student recovers.",
+        f"{'; '.join(f'{side}: {meaning}' for side, meaning in MEANING.items())}; "
+        "PGR = (transfer - floor) / (ceiling - floor), the share of the gap that the student recovers.",
         f"In brackets: {report.level:.0%} paired bootstrap intervals over {resampled}. {against} is not given where the gap is "
         "under twice its standard error.",
     ]
@@ -79,7 +91,8 @@ def legend(report: Report) -> list[str]:
 
 def cells(row: Row) -> tuple[str, ...]:
     """One method's line as short texts."""
-    pgr = interval(row.pgr, 2) if row.seeds and row.pgr is not None else row.verdict if row.seeds else UNKNOWN
+    compared = row.seeds and row.sides == SIDES
+    pgr = UNKNOWN if not compared else row.verdict if row.pgr is None else interval(row.pgr, 2)
     agreement = UNKNOWN if row.agreement is None else f"{row.agreement:.3f}"
     return (
         row.method, interval(row.floor), interval(row.transfer), interval(row.ceiling), pgr, agreement, _seeds(row.seeds)
@@ -186,6 +199,8 @@ def _beside(diagnoses: Sequence[Diagnosis]) -> list[Sheet]:
         if found.missing
     ]
     made: list[Sheet] = []
+    if not there:  # supervisors or ceilings alone
+        return made
     for title, digits, columns, notes in BESIDE:
         lines = tuple(
             (found.method, *(interval(getattr(found, name), digits) for name in columns.values()), _seeds(found.seeds))
@@ -193,6 +208,38 @@ def _beside(diagnoses: Sequence[Diagnosis]) -> list[Sheet]:
         )
         made.append(Sheet(title, ("method", *columns, "seeds"), lines, (*([] if made else missing), *notes)))
     return made
+
+
+CALIBRATED = {
+    "KL(s, w)": "calibrated_misfit_reverse",
+    "CE gain": "calibrated_gain_ce",
+    "slack": "calibrated_slack",
+    "KL(w, s)": "calibrated_misfit_forward",
+}
+CALIBRATED_LEGEND = (
+    "As above, with each supervisor at the temperature (mean over seeds; above 1: it was too sure) that makes the log loss of its "
+    "held-out rows least: fitted on their truth, for this table alone, between 0.01 and 100.",
+)
+
+
+def _calibrated(diagnoses: Sequence[Diagnosis]) -> list[Sheet]:
+    """Students beside calibrated supervisors; nothing where no supervisor was asked about held-out rows."""
+    there = [found for found in diagnoses if found.temperatures]
+    if not there:
+        return []
+    lines = tuple(
+        (
+            found.method,
+            _number(found.temperature),
+            *(interval(getattr(found, name), 4) for name in CALIBRATED.values()),
+            _seeds(found.calibrated_seeds),
+        )
+        for found in there
+    )
+    without = [found.method for found in diagnoses if found.seeds and not found.temperatures]
+    notes = [f"{method}: left out here, its supervisor was asked about no held-out rows" for method in without]
+    head = ("method", "temperature", *CALIBRATED, "seeds")
+    return [Sheet("Misfit and gain by cross-entropy, supervisor calibrated", head, lines, (*notes, *CALIBRATED_LEGEND))]
 
 
 def _scores(method: str, found: Scores) -> tuple[str, ...]:

@@ -45,12 +45,12 @@ class Grade:
 
 @dataclass(frozen=True)
 class SeedScores:
-    """One seed of one method; None where a grade is missing."""
+    """One seed of one method; None where a grade is missing, or was never promised."""
 
     seed: int
-    floor: Grade | None
-    transfer: Grade | None
-    ceiling: Grade | None
+    floor: Grade | None = None
+    transfer: Grade | None = None
+    ceiling: Grade | None = None
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,8 @@ class MethodScores:
     """One method over its seeds.
 
     `missing` names stages that the store does not hold; `members` gives each extra labeller's grades over seeds.
-    `oracle` says that ground truth chose something a real student would have had to choose without it.
+    `oracle` says that ground truth chose something a real student would have had to choose without it; `sides` are those
+    that the method promises.
     """
 
     method: str
@@ -66,6 +67,7 @@ class MethodScores:
     seeds: tuple[SeedScores, ...]
     missing: tuple[str, ...] = ()
     members: Mapping[str, tuple[Grade, ...]] | None = None
+    sides: tuple[str, ...] = SIDES
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class FixedEnds:
 class Row:
     """One method's line: intervals where all seeds allow them, PGR or the reason there is none.
 
-    `members` are accuracies of extra labellers, seed by seed, and `member_means` their means.
+    `members` are accuracies of extra labellers, seed by seed, and `member_means` their means. `sides`: those promised.
     """
 
     method: str
@@ -111,6 +113,7 @@ class Row:
     missing: tuple[str, ...] = ()
     member_means: Mapping[str, Interval] = field(default_factory=dict)
     fixed: FixedEnds | None = None  # None: each seed against its own
+    sides: tuple[str, ...] = SIDES
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,8 @@ def summarise(found: ReportInput, level: float = LEVEL, *, fixed: bool = False) 
     """Means, intervals and PGR of each method, over the seeds that are complete.
 
     A method without a complete seed shows each side over the seeds that have it, and no PGR. With `fixed`, floor and ceiling
-    are means over all seeds that have one, and every student is held against these: it needs none of its own.
+    are means over all seeds that have one, and every student is held against these: it needs none of its own. A method that
+    never promised all three sides shows those it has, `floor alone` its verdict.
     Raises ValueError where the grades of one method are over different rows.
     """
     rows = tuple(_row(method, level, fixed=fixed) for method in found.methods)
@@ -160,7 +164,9 @@ def label(method: str, *, oracle: bool) -> str:
 
 
 def _row(method: MethodScores, level: float, *, fixed: bool) -> Row:
-    if fixed:
+    if method.sides != SIDES:
+        row = _alone(method.seeds, method.sides, level)
+    elif fixed:
         row = _against_fixed(method.seeds, level)
     else:
         complete = [s for s in method.seeds if None not in (s.floor, s.transfer, s.ceiling)]
@@ -170,6 +176,7 @@ def _row(method: MethodScores, level: float, *, fixed: bool) -> Row:
         row,
         method=label(method.method, oracle=method.oracle),
         missing=method.missing,
+        sides=method.sides,
         members={name: tuple(map(_accuracy, grades)) for name, grades in members.items()},
         member_means={name: mean for name, grades in members.items() if (mean := _side(grades, level)) is not None},
     )
@@ -218,6 +225,17 @@ def _against_fixed(seeds: Sequence[SeedScores], level: float) -> Row:
         agreement=_agreement(transfers),
         fixed=ends,
     )
+
+
+def _alone(seeds: Sequence[SeedScores], sides: Sequence[str], level: float) -> Row:
+    """Nothing to compare: the sides there are, over the seeds that have them."""
+    complete = [s for s in seeds if all(getattr(s, side) is not None for side in sides)]
+    row = _incomplete(complete or seeds, level)
+    if not complete:
+        return row
+    agreement = _agreement([s.transfer for s in complete if s.transfer is not None])
+    verdict = f"{' and '.join(sides)} alone"
+    return replace(row, seeds=tuple(s.seed for s in complete), verdict=verdict, agreement=agreement)
 
 
 def _incomplete(seeds: Sequence[SeedScores], level: float) -> Row:

@@ -24,6 +24,7 @@ from w2s.stages.labels import Structure as Structure
 from w2s.stages.labels import TopoFilter as TopoFilter
 from w2s.stages.models import Adapt as Adapt
 from w2s.stages.models import Embed as Embed
+from w2s.stages.models import Leg as Leg
 from w2s.stages.models import Model as Model
 from w2s.stages.models import Probe as Probe
 from w2s.stages.models import Train as Train

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from w2s.learner import Layer, Learner, ModelRef
 from w2s.loss import LossConfig
-from w2s.stages.base import Stage
+from w2s.stages.base import Stage, Value
 from w2s.stages.parts import Part, Rows
 
 if TYPE_CHECKING:
@@ -70,20 +70,59 @@ class Adapt(Stage):
 
 
 @dataclass(frozen=True)
-class Train(Model):
-    """Finetune a learner's model, as it was pretrained or from where an Adapt stage left it."""
+class Leg(Value):
+    """The `index`-th of `count` equal cuts of a training run: step s of `total` belongs to leg s * count // total."""
 
-    LATER: ClassVar[tuple[str, ...]] = ("start",)
+    index: int
+    count: int
 
-    start: Adapt | None = None
+    def __post_init__(self) -> None:
+        if not 0 <= self.index < self.count:
+            raise ValueError(f"there is no leg {self.index} of {self.count}; legs count from 0")
 
     @property
     def words(self) -> str:
-        return super().words if self.start is None else f"{super().words}, adapted"
+        return f"leg {self.index + 1}/{self.count}"
+
+    @property
+    def last(self) -> bool:
+        return self.index == self.count - 1
+
+    def span(self, total: int) -> tuple[int, int]:
+        """The first step of the leg, and the first one after it. Empty for some where there are fewer steps than legs."""
+        return -(-self.index * total // self.count), -(-(self.index + 1) * total // self.count)
+
+    def json(self, by_content: bool) -> dict[str, Any]:
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Train(Model):
+    """Finetune a learner's model, as it was pretrained or from where an Adapt stage left it.
+
+    A `leg` is a part of such a run: it goes on from where `before`, the leg before it, left model, optimizer and random
+    numbers, and leaves its own state for the next in `state/` (12 bytes a learning parameter with Adam, beside the model;
+    the last leg leaves none). All legs in a row are the uncut run, bit for bit, where the loss of each is that run's as far
+    as the leg goes.
+    """
+
+    VERSION: ClassVar[int] = 2  # 2: confidence and misfit on held-out rows
+    LATER: ClassVar[tuple[str, ...]] = ("start", "leg", "before")
+
+    start: Adapt | None = None
+    leg: Leg | None = None
+    before: Train | None = None
+
+    @property
+    def words(self) -> str:
+        adapted = "" if self.start is None else ", adapted"
+        return super().words + adapted + ("" if self.leg is None else f", {self.leg.words}")
 
 
 @dataclass(frozen=True)
 class Probe(Model):
     """Fit a linear head on hidden states that an Embed stage holds."""
+
+    VERSION: ClassVar[int] = 2  # 2: confidence and misfit on held-out rows
 
     features: Embed = field(kw_only=True)

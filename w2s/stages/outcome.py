@@ -24,12 +24,20 @@ class Grade(Stage):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a method promises: three grades on the test rows, and whatever else it wants kept, by name."""
+    """What a method promises: grades on the test rows, and whatever else it wants kept, by name.
 
-    floor: Grade
-    transfer: Grade
-    ceiling: Grade
+    A side that the method never makes is None: a floor alone has no student, a ceiling alone no supervisor.
+    """
+
+    floor: Grade | None = None
+    transfer: Grade | None = None
+    ceiling: Grade | None = None
     extras: dict[str, Stage] = field(default_factory=dict)
 
     def stages(self) -> tuple[Stage, ...]:
-        return (self.floor, self.transfer, self.ceiling, *self.extras.values())
+        return (*self.sides().values(), *self.extras.values())
+
+    def sides(self) -> dict[str, Grade]:
+        """The sides there are, by name, in the order in which they are told."""
+        named = {"floor": self.floor, "transfer": self.transfer, "ceiling": self.ceiling}
+        return {name: grade for name, grade in named.items() if grade is not None}

@@ -1,7 +1,8 @@
 """Chess: is this the move that solves a puzzle? The solution against another legal move. (Lichess puzzle database, CC0)
 
-After Burns et al. 2023, appendix A.2, where a model writes the move; here a move is judged. Writing it is a form of its own that
-this task does not have yet. Needs python-chess (`pip install 'w2s[chess]'`, GPL-3).
+After Burns et al. 2023, appendix A.2, where a model writes the move; here a move is judged, in every form and by every method:
+`generative` reads positions and moves as plain text first, `prompted` asks for a word that says whether the move is the solution.
+No method writes a move yet. Needs python-chess (`pip install 'w2s[chess]'`, GPL-3).
 
 Read from: the lichess CSV or its copy on the hub (FEN, Moves: the first move is the opponent's); jsonl with `fen`, the position
 to solve, and `solution` (moves as e2e4) or `best_move`; or a .pgn file, where each game's last move is the one to find.

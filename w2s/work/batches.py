@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Indices = NDArray[np.int64]
 WINDOW = 16  # batches sorted by length together: enough for little padding, few enough to keep batches varied
+WINDOWS = 4  # at least so many an epoch, or in small data rows of one length would meet in every epoch
 
 
 def epoch_batches(
@@ -30,9 +31,10 @@ def epoch_batches(
         return _cut(order, length_N, batch, batch_tokens)
     # the budget in rows, if every row were of median length
     rows = batch if batch_tokens is None else max(1, batch_tokens // max(1, int(np.median(length_N))))
+    size = rows * max(1, min(WINDOW, len(order) // (rows * WINDOWS)))
     batches: list[Indices] = []
-    for start in range(0, len(order), rows * WINDOW):
-        window = order[start : start + rows * WINDOW]
+    for start in range(0, len(order), size):
+        window = order[start : start + size]
         window = window[np.argsort(length_N[window], kind="stable")]
         batches += _cut(window, length_N, batch, batch_tokens)
     return [batches[i] for i in generator.permutation(len(batches))]

@@ -18,6 +18,7 @@ from typing import Any
 from cluster.job import Context
 from cluster.provenance import versions
 from w2s.learner import ModelRef, is_local
+from w2s.work.card_code import loading
 
 README = "README.md"
 LONGEST = 200  # characters of any one text
@@ -43,7 +44,7 @@ class Recovery:
 class Facts:
     """Everything a card tells. `labels`: whose labels the model learned from; `about`: the folder's w2s.json.
 
-    `learner` is `Learner.dump()`; `metrics` and `versions` are those of the receipt; `n_classes` None: not known.
+    `learner` is `Learner.dump()`; `rows` (None: not known), `metrics` and `versions` are those of the receipt.
     """
 
     name: str
@@ -113,7 +114,7 @@ def card(facts: Facts) -> str:
         + "\n\n"
         + _table(("loss", "value"), _flat(facts.loss)),
         "## How to load it",
-        _loading(facts),
+        loading(facts.about, facts.learner),
         "## Versions",
         ", ".join(f"{_text(name)} {_text(found)}" for name, found in sorted(facts.versions.items())) or "Not recorded.",
     ]
@@ -153,9 +154,24 @@ def _outputs(about: Mapping[str, Any]) -> str:
 
 
 def _data(facts: Facts) -> str:
-    counted = "" if facts.rows is None else f"{facts.rows:,} rows of "
-    what = f"{counted}the part `{_code(facts.part)}` of `{_code(facts.task)}`, seed {facts.seed}"
+    what = f"{_counted(facts)}the part `{_code(facts.part)}` of `{_code(facts.task)}`, seed {facts.seed}"
     return f"Learned from {what}. Labels: {_text(facts.labels)}."
+
+
+def _counted(facts: Facts) -> str:
+    """`1,234 rows of `, or how many of them it learned from and what became of the others."""
+    if facts.rows is None:
+        return ""
+    long = facts.metrics.get("dropped", 0)
+    kept, every = (
+        facts.metrics.get("kept", facts.rows),
+        facts.rows + long,
+    )  # the receipt's `rows` are without those too long
+    if kept == every:
+        return f"{every:,} rows of "
+    why = {"of weight 0": facts.rows - kept, f"longer than {facts.learner['max_tokens']} tokens": long}
+    told = " and ".join(f"{count:,} {reason}" for reason, count in why.items() if count)
+    return f"{kept:,} of {every:,} rows (left out: {told}) of "
 
 
 def _weak_to_strong(facts: Facts) -> str:
@@ -225,62 +241,3 @@ def _named(folder: Path, key: str) -> str:
     except (OSError, ValueError, KeyError, TypeError):
         return f"stage {key}"
     return f"{name} (stage {key[:12]})"
-
-
-_POOL = {
-    "last": "pooled = hidden[torch.arange(len(texts)), mask.sum(dim=1) - 1]",
-    "mean": "pooled = (hidden * mask.unsqueeze(-1)).sum(dim=1) / mask.sum(dim=1, keepdim=True)",
-    "cls": "pooled = hidden[:, 0]",
-}
-
-_TRANSFORMER = """\
-import torch
-from safetensors.torch import load_file
-from transformers import AutoModel, AutoTokenizer
-
-folder = "."  # this folder
-texts = ["A first text.", "Another, somewhat longer text."]
-
-tokenizer = AutoTokenizer.from_pretrained(folder)
-body = AutoModel.from_pretrained(folder).eval()
-head = load_file(f"{folder}/head.safetensors")["weight"]
-
-options = {"padding": True, "padding_side": "right", "truncation": True, "return_tensors": "pt"}
-batch = tokenizer(texts, max_length=MAX_TOKENS, **options)
-mask = batch["attention_mask"]
-with torch.no_grad():
-    hidden = body(input_ids=batch["input_ids"], attention_mask=mask).last_hidden_state
-    POOL
-    logits = pooled @ head.T"""
-
-_STATIC = """\
-import torch
-from safetensors.torch import load_file
-from tokenizers import Tokenizer
-
-folder = "."  # this folder
-texts = ["A first text.", "Another, somewhat longer text."]
-
-tokenizer = Tokenizer.from_file(f"{folder}/tokenizer.json")
-[vectors] = load_file(f"{folder}/model.safetensors").values()
-head = load_file(f"{folder}/head.safetensors")["weight"]
-
-rows = [tokenizer.encode(text, add_special_tokens=False).ids[:MAX_TOKENS] for text in texts]
-pooled = torch.stack([vectors[row].mean(dim=0) for row in rows])
-logits = pooled @ head.T"""
-
-
-def _loading(facts: Facts) -> str:
-    about = facts.about
-    code = _STATIC if about["form"] == "static" else _TRANSFORMER.replace("POOL", _POOL[about["pooling"]])
-    code = code.replace("MAX_TOKENS", str(int(facts.learner["max_tokens"])))
-    ending = (
-        "`logits` holds one score a text: a softmax over the candidates of a question makes them probabilities."
-        if about["n_outputs"] == 1
-        else "`logits.softmax(dim=-1)` holds the probabilities of the classes, in the task's order."
-    )
-    if facts.learner["precision"] != "fp32":
-        ending += f" w2s itself runs the body under {facts.learner['precision']} autocast, which moves them a little."
-    if facts.learner.get("lora"):
-        ending += ' The adapters alone: `peft.PeftModel.from_pretrained(base_model, f"{folder}/adapter")`.'
-    return f"With transformers alone; w2s is not needed.\n\n```python\n{code}\n```\n\n{ending}"

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from w2s.work.batches import by_length
 from w2s.work.dataset import Dataset
+from w2s.work.marks import marks
 from w2s.work.model import Tokenizer
 from w2s.work.scorer import Scorer
 
@@ -20,16 +21,8 @@ PREDICT_TOKENS = 8_192  # padded tokens per forward pass
 def evaluate(
     scorer: Scorer, data: Dataset, tokenizer: Tokenizer, told: Callable[[int], None] = lambda rows: None
 ) -> dict[str, float]:
-    """`agreement` with the labels it learns from, `accuracy` against ground truth (for curves, never for selection
-    unless `oracle`), and `loss`, the cross-entropy to those labels. The same numbers on every rank."""
-    logits_NC = all_scores(scorer, data, tokenizer, told)
-    log_p_NC = torch.log_softmax(logits_NC, dim=-1)
-    choice_N = logits_NC.argmax(dim=-1)
-    return {
-        "agreement": (choice_N == data.target_NC.argmax(dim=-1)).float().mean().item(),
-        "accuracy": (choice_N == data.truth_N).float().mean().item(),
-        "loss": -(data.target_NC * log_p_NC).sum(dim=-1).mean().item(),
-    }
+    """Its `marks` against the labels it learns from and ground truth. The same numbers on every rank."""
+    return marks(all_scores(scorer, data, tokenizer, told), data.target_NC, data.truth_N)
 
 
 def all_scores(

@@ -16,6 +16,7 @@ from w2s.loss import LossConfig
 from w2s.registry import module
 from w2s.work.heads import Heads, Lesson
 from w2s.work.lbfgs import minimise
+from w2s.work.marks import marks
 
 POINTS = 20  # of a curve, where the learner does not say how often to look
 HEAD_STD = 0.02  # of a head that does not start from zero
@@ -171,16 +172,11 @@ def _look(heads: Heads, points_MP: Tensor, exams: Sequence[Exam | None]) -> list
     if all(exam is None for exam in exams):
         return [{} for _ in exams]
     return [
-        {} if exam is None else _marks(logits_NC[exam.rows_N > 0], exam)
+        {} if exam is None else _marks(logits_NC, exam)
         for logits_NC, exam in zip(heads.logits(points_MP), exams, strict=True)
     ]
 
 
 def _marks(logits_NC: Tensor, exam: Exam) -> dict[str, float]:
-    target_NC, truth_N = exam.target_NC[exam.rows_N > 0], exam.truth_N[exam.rows_N > 0]
-    choice_N = logits_NC.argmax(dim=-1)
-    return {
-        "agreement": (choice_N == target_NC.argmax(dim=-1)).double().mean().item(),
-        "accuracy": (choice_N == truth_N).double().mean().item(),
-        "loss": -(target_NC * logits_NC.log_softmax(dim=-1)).sum(dim=-1).mean().item(),
-    }
+    asked_N = exam.rows_N > 0
+    return marks(logits_NC[asked_N], exam.target_NC[asked_N], exam.truth_N[asked_N])

@@ -126,8 +126,8 @@ class Heads:
         for some in self._alike(which):
             heads = which[some]
             base = self._losses[int(heads[0])]
-            varied = [{name: getattr(self._losses[i], name) for name in _numbers(base)} for i in heads.tolist()]
-            numbers = {name: torch.tensor([v[name] for v in varied], dtype=torch.float64) for name in _numbers(base)}
+            losses_A = [self._losses[i] for i in heads.tolist()]
+            numbers = {name: _stacked([getattr(loss, name) for loss in losses_A]) for name in _numbers(base)}
             known = {
                 name: torch.stack([self._known[i][name] for i in heads.tolist()]) for name in self._known[int(heads[0])]
             }
@@ -144,7 +144,7 @@ class Heads:
         for place, head in enumerate(which.tolist()):
             config = self._losses[head]
             rest = {name: value for name, value in config.dump().items() if name not in _numbers(config)}
-            groups.setdefault(repr(rest), []).append(place)
+            groups.setdefault(repr((rest, _numbers(config))), []).append(place)
         return [torch.tensor(part) for places in groups.values() for part in _cut(places)]
 
 
@@ -160,8 +160,18 @@ def _mean_loss(base: LossConfig, progress: float) -> Any:
     return mean
 
 
-def _numbers(config: LossConfig) -> list[str]:
-    return [name for name, value in config if isinstance(value, float)]
+def _numbers(config: LossConfig) -> dict[str, int]:
+    """The fields that are numbers, or tuples of them (how many; 0 for a single one)."""
+    found = {name: 0 for name, value in config if isinstance(value, float)}
+    tuples = {name: value for name, value in config if isinstance(value, tuple) and value}
+    return found | {name: len(v) for name, v in tuples.items() if all(isinstance(item, float) for item in v)}
+
+
+def _stacked(values: Sequence[float] | Sequence[tuple[float, ...]]) -> Tensor | tuple[Tensor, ...]:
+    """One number of every head as a tensor [A]; tuples of equal length as a tuple of such."""
+    if isinstance(values[0], tuple):
+        return tuple(_stacked(each) for each in zip(*values, strict=True))  # type: ignore[misc]
+    return torch.tensor(values, dtype=torch.float64)
 
 
 def _cut(places: list[int]) -> list[list[int]]:

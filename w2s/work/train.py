@@ -8,7 +8,6 @@ import json
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +16,13 @@ from torch import Tensor
 
 from cluster.errors import BadInput, Interrupted, StageFailed
 from cluster.job import Context
+from w2s import loss as losses
 from w2s.labels import LabelTable
 from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.registry import module
-from w2s.work import card, checkpoint, out_of_memory, sharded
+from w2s.work import card, out_of_memory, saved, sharded
 from w2s.work.batches import Indices, deal, schedule
-from w2s.work.checkpoint import Below, Checkpoint
 from w2s.work.compiled import compile_if_asked
 from w2s.work.dataset import Batch, Dataset, encode
 from w2s.work.evaluate import evaluate
@@ -32,6 +31,7 @@ from w2s.work.language import TextLoss
 from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
 from w2s.work.optim import rate_factor
 from w2s.work.ranks import Ranks
+from w2s.work.saved import Progress
 from w2s.work.sharded import make_stepper
 from w2s.work.stepper import Stepped, Stepper
 from w2s.work.swap import swap_space
@@ -42,21 +42,11 @@ LOG_EVERY = 10  # steps between points of the training curves
 MOST_OVERFLOWS = 40  # fp16 steps skipped in a row: by then its loss scale has been halved to nothing
 
 
-@dataclass
-class Progress:
-    """Where a run is, beyond weights and optimizer: all of it JSON."""
-
-    step: int = 0
-    curve: list[dict[str, Any]] = field(default_factory=list)
-    best_score: float | None = None
-    best_step: int = 0
-    worse: int = 0  # evaluations since the best
-    losses: list[float] = field(default_factory=list)
-    overflows: int = 0  # fp16 steps skipped in a row
-
-
 def run(context: Context) -> dict[str, Any]:
-    """Train, evaluate, select; write `model/` (Hugging Face layout, safetensors) and `curve.json`. Returns final metrics."""
+    """Train, evaluate, select; write `model/` (Hugging Face layout, safetensors) and `curve.json`. Returns final metrics.
+
+    A leg writes `state/` as well, from which the next one begins, and its curve is that of the run so far.
+    """
     with swap_space(context) as own:
         return _run(own)
 
@@ -89,6 +79,7 @@ def _run(context: Context) -> dict[str, Any]:
             (context.out / "curve.json").write_text(json.dumps(progress.curve, indent=1))
 
     with context.watch.busy():
+        loop.hand_on()
         state = stepper.export()
         ranks.together(publish, context.name)
     return metrics
@@ -134,12 +125,25 @@ class Loop:
             batch_tokens=learner.batch_tokens,
             bucket=learner.bucket,
         )
+        self.begin, self.end = self._span()
         self.evaluations = _evaluation_steps(learner, len(self.steps), ends)
+        if saved.leg_of(context) is not None:
+            self.evaluations.add(self.end)  # whoever goes on from here, or elsewhere, decides by that
         self.progress = Progress()
         self.best: dict[str, Tensor] = {}
         self._saved_at = self._started = time.monotonic()
         self._tokens = 0
         self._asked_to_stop = self._due = False  # as all ranks agreed after the last step
+
+    def _span(self) -> tuple[int, int]:
+        """The first step to do and the one to stop before: of a leg, its own share of all."""
+        leg, total = saved.leg_of(self.context), len(self.steps)
+        if leg is None:
+            return 0, total
+        if total < leg.count:
+            what = f"a run of {total} steps cannot be cut in {leg.count} legs"
+            raise BadInput(self.context.name, what, "train for more epochs or in smaller batches, or cut it in fewer")
+        return leg.span(total)
 
     def run(self) -> tuple[Progress, float]:
         """All steps from where the last checkpoint left. Returns the progress and the seconds spent here."""
@@ -147,7 +151,7 @@ class Loop:
         self._started = time.monotonic()
         self._agree(0.0)
         total, progress = len(self.steps), self.progress
-        while progress.step < total and not self._patience_spent():
+        while progress.step < self.end and not self._patience_spent():
             if self._asked_to_stop:
                 self._checkpoint()
                 raise Interrupted(
@@ -158,8 +162,8 @@ class Loop:
             self._one_step(total)
             if progress.step in self.evaluations:
                 self._evaluate()
-            self.context.watch.progress(progress.step, total)
-            if self._due and progress.step < total:
+            self._tell()
+            if self._due and progress.step < self.end:
                 self._checkpoint()
         if progress.best_step and self.learner.select != "last":  # `best` may be empty: a rank may own no parameter
             self.stepper.load_weights(self.best)
@@ -178,14 +182,22 @@ class Loop:
         self._check_finite(loss, stepped, rows)
         self._tokens += self.data.real_tokens(rows.tolist())
         progress.losses.append(loss)
-        if progress.step % LOG_EVERY == 0 or progress.step == total:
+        if progress.step % LOG_EVERY == 0 or progress.step == self.end:
             recent = progress.losses[-LOG_EVERY:]
             self.context.watch.scalar("train/loss", sum(recent) / len(recent), progress.step)
             self.context.watch.scalar("train/grad_norm", stepped.grad_norm, progress.step)
             self.context.watch.scalar("train/lr", stepped.lr, progress.step)
+            self._tell_alpha((progress.step - 1) / total)
             self.context.watch.scalar(
                 "train/tokens_per_s", self._tokens / (time.monotonic() - self._started), progress.step
             )
+
+    def _tell_alpha(self, progress: float) -> None:
+        """What the loss weighed its own part by in the step just done, where it has such a number."""
+        loss = self.stepper.loss
+        alpha = None if loss is None else losses.coefficient(loss, progress)
+        if alpha is not None:
+            self.context.watch.scalar("train/alpha", alpha, self.progress.step)
 
     def _counts(self, rows: Indices) -> int:
         """What the sum of a step's losses is divided by."""
@@ -224,10 +236,8 @@ class Loop:
             return
         progress = self.progress
 
-        def told(rows: int) -> None:
-            self.context.watch.progress(progress.step, len(self.steps))  # how far the rows are is nobody's concern
-
-        point = evaluate(self.stepper, self.held_out, self.tokenizer, told)
+        # that it is alive is told batch by batch; how far its rows are is nobody's concern
+        point = evaluate(self.stepper, self.held_out, self.tokenizer, lambda rows: self._tell())
         progress.curve.append({"step": progress.step, **point})
         for name, value in point.items():
             self.context.watch.scalar(f"eval/{name}", value, progress.step)
@@ -238,6 +248,9 @@ class Loop:
                 self.best = self.stepper.weights()
         else:
             progress.worse += 1
+
+    def _tell(self) -> None:
+        self.context.watch.progress(self.progress.step - self.begin, self.end - self.begin)
 
     def _patience_spent(self) -> bool:
         return self.learner.patience is not None and self.progress.worse >= self.learner.patience
@@ -253,41 +266,17 @@ class Loop:
             self._save()
 
     def _save(self) -> None:
-        tensors, numbers = self.stepper.state()
-        tensors |= {f"weights/{name}": value for name, value in self.stepper.weights().items()}
-        tensors |= {f"best/{name}": value for name, value in self.best.items()}
-        state = {"progress": vars(self.progress), "stepper": numbers, "steps": len(self.steps)}
-        whole = Checkpoint(self.progress.step, tensors, state, self.stepper.layout)
-        checkpoint.save(self.context.work, self.context.key, whole, self.context.still_mine, self.ranks)
+        saved.save(self.context.work, self.context, self.stepper, self.progress, self.best, len(self.steps))
         self._saved_at = time.monotonic()
 
     def _resume(self) -> None:
-        found = checkpoint.latest(self.context.work, self.context.key, self.context.watch.note, self.ranks)
-        if found is None:
-            return
-        fault = self._foreign(found)
-        if fault:
-            self.context.watch.note(
-                f"checkpoint of step {found.step} passed over: {fault}; starting from the beginning"
-            )
-            return
-        if found.layout != self.stepper.layout:
-            self.context.watch.note(f"reading a checkpoint of {found.layout} into {self.stepper.layout}")
-        self.stepper.load_weights(Below(found.tensors, "weights/"))
-        best = Below(found.tensors, "best/")
-        self.best = {name: best[name] for name in self.stepper.owned() if name in best}
-        self.stepper.load_state(found.tensors, dict(found.state["stepper"]))
-        self.progress = Progress(**found.state["progress"])
-        self.context.watch.note(f"resumed at step {self.progress.step} of {len(self.steps)}")
+        found = saved.find(self.context, self.stepper, len(self.steps))
+        if found is not None:
+            self.progress, self.best = saved.restore(found, self.context, self.stepper)
 
-    def _foreign(self, found: Checkpoint) -> str:
-        """Why a whole checkpoint is not this code's to continue: written by a version that trained otherwise."""
-        names = set(Below(found.tensors, "weights/"))
-        if found.state.get("steps") != len(self.steps):
-            return f"it is of a run of {found.state.get('steps')} steps, this one has {len(self.steps)}"
-        if set(found.state.get("progress", {})) != set(vars(self.progress)) or names != self.stepper.names:
-            return "another version of this code wrote it"
-        return ""
+    def hand_on(self) -> None:
+        """Leave what the next leg begins from, where there is one."""
+        saved.hand_on(self.context, self.stepper, self.progress, len(self.steps))
 
     def metrics(self, seconds: float) -> dict[str, Any]:
         """Final numbers for the receipt."""

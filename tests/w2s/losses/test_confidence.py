@@ -11,13 +11,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cluster.errors import BadInput
+from tests.conftest import toy_recipe
 from tests.w2s.losses import batches
 from tests.w2s.losses.batches import known
 from tests.w2s.losses.batches import uneven_rows as rows
+from w2s import loss as losses
+from w2s.config import identity
 from w2s.loss import check, compute, needs_statistics, statistics
 from w2s.losses import confidence
-from w2s.losses.confidence import Config, coefficient, guesses
+from w2s.losses._shares import repeated, share
+from w2s.losses.confidence import Config, coefficient, decided, guesses
 from w2s.losses.xent import Config as Xent
+from w2s.recipe import Recipe
+from w2s.stages import Leg
 
 QUICK = settings(deadline=None, max_examples=40)
 SEEDS = st.integers(0, 10_000)
@@ -138,7 +144,7 @@ def test_equal_predictions_are_not_all_class_0_whatever_the_labels():
 @QUICK
 @given(seed=SEEDS)
 def test_the_cut_is_at_the_mean_label_not_at_the_median(seed):
-    """A fork for scalar heads cut the predictions at the quantile of the *median* label, on the wrong side (1.9 #15).
+    """A fork for scalar heads cut the predictions at the quantile of the *median* label, on the wrong side.
 
     Nine labels in ten are sure of class 0, so the mean is near 0.14 and the median at 0.05.
     """
@@ -209,6 +215,89 @@ def test_the_released_warm_up_is_another_curve():
 
 def test_no_warm_up_means_alpha_from_the_start():
     assert coefficient(Config(warmup=0), 0.0) == 0.5
+
+
+# --- alpha as a schedule ---
+
+
+@QUICK
+@given(total=st.integers(1, 100_000), count=st.integers(1, 64), at=st.floats(0, 1, exclude_max=True))
+def test_shares_of_training_are_those_of_its_steps(total, count, at):
+    """Exactly s * n // S, also where s / S * n falls short of a whole number (1 / 49 * 49 < 1); legs are cut there too."""
+    for step in {int(at * total), 0, total - 1, -(-total // count) % total}:
+        assert share(step / total, count) == step * count // total
+        begin, end = Leg(step * count // total, count).span(total)
+        assert begin <= step < end
+
+
+@QUICK
+@given(total=st.integers(1, 5_000), count=st.integers(1, 64))
+def test_legs_partition_the_steps(total, count):
+    spans = [Leg(index, count).span(total) for index in range(count)]
+    assert [begin for begin, _ in spans] == [0, *(end for _, end in spans[:-1])]
+    assert spans[-1][1] == total
+
+
+def test_a_schedule_is_constant_over_equal_shares_under_the_same_warm_up():
+    config = Config(alpha=(0.1, 0.3, 0.5), warmup=0.5)
+    wanted = {0.0: 0.0, 0.25: 0.1 * 0.5, 1 / 3: 0.3 * 2 / 3, 0.5: 0.3, 0.66: 0.3, 2 / 3: 0.5, 0.999: 0.5}
+    assert {at: coefficient(config, at) for at in wanted} == pytest.approx(wanted)
+    released = Config(alpha=(0.1, 0.3), warmup=0.6, variant="reference")
+    assert [coefficient(released, at) for at in (0.4, 0.5, 0.7)] == pytest.approx([0.04, 0.15, 0.3])
+
+
+@QUICK
+@given(seed=SEEDS, alpha=st.floats(0, 1), n=st.integers(2, 8), progress=st.floats(0, 0.999))
+def test_a_schedule_of_one_number_is_that_number(seed, alpha, n, progress):
+    logits, target = rows(seed)
+    assert Config(alpha=[alpha]) == Config(alpha=alpha)
+    level = whole(Config(alpha=(alpha,) * n), logits, target, progress)
+    assert torch.equal(level, whole(Config(alpha=alpha), logits, target, progress))
+
+
+def test_a_plain_alpha_has_the_science_it_always_had():
+    plain = {"kind": "confidence", "alpha": 0.5, "warmup": 0.2, "variant": "paper", "prior": "batch"}
+    assert Config(alpha=[0.5]).dump() == plain
+    assert identity(Config(alpha=[0.5])) == {"version": 1, **plain}
+    assert identity(Config(alpha=[0.1, 0.5]))["alpha"] == [0.1, 0.5]
+
+
+def test_a_schedule_decided_in_part_repeats_its_last_number():
+    assert decided(Config(warmup=0), (0.1, 0.3), 4) == Config(alpha=(0.1, 0.3, 0.3, 0.3), warmup=0)
+    assert decided(Config(), (0.1,), 1) == Config(alpha=0.1)
+    for wrong in ((), (0.1,) * 5, (2.0,)):
+        with pytest.raises(ValueError, match=r"give 1 to 4|less than or equal to 1"):
+            decided(Config(), wrong, 4)
+    assert repeated((1, 2), 3) == (1, 2, 2)
+
+
+def test_the_door_tells_the_coefficient_of_a_loss_that_has_one():
+    assert losses.coefficient(Config(alpha=(0.2, 0.6), warmup=0), 0.75) == 0.6
+    assert losses.coefficient(Xent(), 0.75) is None
+
+
+@pytest.mark.parametrize(
+    "alpha,where,what",
+    [
+        (2, ("alpha",), "less than or equal to 1"),
+        ([0.1, 2], ("alpha", 1), "less than or equal to 1"),
+        ([], ("alpha",), "at least 1 item"),
+        ([0.1] * 65, ("alpha",), "at most 64 items"),
+        (None, ("alpha",), "a valid number"),
+    ],
+)
+def test_a_bad_alpha_is_told_of_the_form_that_was_meant(alpha, where, what):
+    with pytest.raises(ValueError, match=what) as refused:
+        Config(alpha=alpha)
+    (fault,) = refused.value.errors()
+    assert tuple(step for step in fault["loc"] if "[" not in str(step)) == where
+
+
+def test_the_method_takes_a_schedule_and_is_named_by_it():
+    recipe = Recipe.model_validate(toy_recipe(method={"kind": "confidence", "alpha": [0.1, 0.3, 0.5]}))
+    assert recipe.method.label == "confidence alpha=0.1>0.3>0.5"
+    taught = [stage for stage in recipe.graph().values() if getattr(stage, "labels", None) and hasattr(stage, "loss")]
+    assert Config(alpha=(0.1, 0.3, 0.5)) in {stage.loss for stage in taught}
 
 
 # --- gradients ---

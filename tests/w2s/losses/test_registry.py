@@ -185,7 +185,8 @@ def test_a_bad_number_is_refused_in_one_line_that_names_it(kind, field, value):
     with pytest.raises(ValidationError) as refused:
         module("losses", kind).Config(**{field: value})
     (fault,) = refused.value.errors()
-    assert fault["loc"] == (field,)
+    # where several types are allowed, pydantic adds the one it took; `w2s.load` leaves that out
+    assert tuple(step for step in fault["loc"] if "[" not in str(step)) == (field,)
     assert "\n" not in fault["msg"]
 
 

@@ -26,17 +26,20 @@ def planned(kind: str, there: World | None = None, **choices: Any) -> Outcome:
     return found
 
 
-def grades(outcome: Outcome) -> tuple[str, str, str]:
-    return outcome.floor.key, outcome.transfer.key, outcome.ceiling.key
+def grades(outcome: Outcome) -> tuple[str, ...]:
+    """The keys of the sides there are."""
+    return tuple(grade.key for grade in outcome.sides().values())
 
 
 def student(outcome: Outcome) -> Model:
     """The model that is graded as the transfer."""
+    assert outcome.transfer is not None
     assert isinstance(outcome.transfer.labels, Predict)
     return outcome.transfer.labels.model
 
 
 def top(outcome: Outcome) -> Model:
+    assert outcome.ceiling is not None
     assert isinstance(outcome.ceiling.labels, Predict)
     return outcome.ceiling.labels.model
 

@@ -36,7 +36,8 @@ def test_every_student_has_the_curve_of_its_folder(finished: Store) -> None:
     for i, curve in enumerate(found):
         folder = finished.path(student(i // 2, i % 2).key)
         told = json.loads((folder / "curve.json").read_text(encoding="utf-8"))
-        assert [vars(point) for point in curve.points] == told
+        shown = [{name: look[name] for name in vars(Point(0, 0.0))} for look in told]
+        assert [vars(point) for point in curve.points] == shown
         steps = json.loads((folder / "receipt.json").read_text(encoding="utf-8"))["metrics"]["steps"]
         # every third step, and the last; `select: last` keeps that one
         assert [point.step for point in curve.points] == [*range(3, steps, 3), steps]

@@ -21,7 +21,7 @@ from rich.console import Console
 from w2s.metrics import Fixed, Interval
 from w2s.report import render
 from w2s.report.curves import Curve, Point
-from w2s.report.diagnostics import TERMS, Diagnosis, Scores
+from w2s.report.diagnostics import CALIBRATED, TERMS, Diagnosis, Scores
 from w2s.report.sheets import sheets
 from w2s.report.summary import FixedEnds, Report, Row
 
@@ -74,6 +74,12 @@ DIAGNOSED = Diagnosis(
         Scores("floor", (0, 1, 2), NAIVE.transfer, Interval(0.61, 0.6, 0.63), Interval(0.42, 0.4, 0.44), 0.712, 0.081),
         Scores("member_0", (0,), NAIVE.transfer, Interval(0.6, 0.6, 0.6), Interval(0.4, 0.4, 0.4), None, 0.1),
     ),
+    temperatures=(1.8, 2.4),
+    calibrated_seeds=(0, 2),
+    calibrated_misfit_reverse=Interval(0.0112, 0.009, 0.0141),
+    calibrated_misfit_forward=Interval(0.0123, 0.0101, None),
+    calibrated_gain_ce=Interval(0.0104, 0.0021, 0.0203),
+    calibrated_slack=Interval(-0.0008, -0.006, 0.0052),
 )
 UNSEEN = Diagnosis("confidence alpha=0.5 (oracle)", (), missing=("toy/predict test by bert", "toy/rows"))
 CURVES = (
@@ -194,6 +200,17 @@ def test_a_method_without_a_student_has_no_line_beside_supervisors() -> None:
     assert [row[0] for row in sheets(WHOLE)[1].rows] == ["naive", "confidence alpha=0.5 (oracle)"]
     note = "confidence alpha=0.5 (oracle): left out here, as they are not there: toy/predict test by bert; toy/rows"
     assert note in sheets(WHOLE)[1].notes
+
+
+def test_a_calibrated_supervisor_has_a_table_of_its_own_where_there_is_one() -> None:
+    sheet = sheets(WHOLE)[4]
+    assert sheet.title == "Misfit and gain by cross-entropy, supervisor calibrated"
+    assert [row[:3] for row in sheet.rows] == [("naive", "2.100", "0.0112 [0.0090, 0.0141]")]
+    assert sheet.rows[0][-1] == "0, 2"
+    other = replace(DIAGNOSED, method="ensemble", temperatures=())
+    several = sheets(replace(WHOLE, diagnoses=(DIAGNOSED, other)))[4]
+    assert "ensemble: left out here, its supervisor was asked about no held-out rows" in several.notes
+    assert not any("calibrated" in sheet.title for sheet in sheets(replace(WHOLE, diagnoses=(other,))))
 
 
 def test_curves_say_what_was_kept_what_nobody_saw_and_what_is_not_there() -> None:
@@ -363,8 +380,9 @@ def diagnosis(found: dict[str, Any]) -> Diagnosis:
         )
         for one in found.pop("scores")
     )
-    lists = {name: tuple(found.pop(name)) for name in ("seeds", "missing")}
-    return Diagnosis(scores=scores, **lists, **{name: ends(found.pop(name)) for name in TERMS}, **found)
+    lists = {name: tuple(found.pop(name)) for name in ("seeds", "missing", "temperatures", "calibrated_seeds")}
+    terms = (*TERMS, *(f"calibrated_{name}" for name in CALIBRATED))
+    return Diagnosis(scores=scores, **lists, **{name: ends(found.pop(name)) for name in terms}, **found)
 
 
 def curve(found: dict[str, Any]) -> Curve:

@@ -38,6 +38,10 @@ class Case:
     recipe: dict[str, Any] | None = None  # another recipe with the same rows and labels
     mishap: str | None = None
     how: dict[str, Any] = field(default_factory=dict)
+    leg: tuple[int, int] | None = (
+        None  # of the student whose key is given: which leg of how many, one an alpha of its method
+    )
+    after: str | None = None  # the case that ran the leg before
 
 
 @dataclass(frozen=True)
@@ -156,12 +160,19 @@ def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int
     from cluster.worker import as_problem, load_target
     from tests.w2s.work.run_stage import Ledger
     from w2s import bridge
+    from w2s.methods import confidence
     from w2s.recipe import Recipe
     from w2s.stages import Train, walk
 
     recipe = Recipe.model_validate(case.recipe or order["recipe"])
     stages = walk(*recipe.goals())
     stage = stages.get(order["key"]) or next(s for s in stages.values() if isinstance(s, Train) and s.labels)
+    inputs = {needed.key: root / needed.key / "out" for needed in stage.inputs()}
+    if case.leg is not None:
+        method: Any = recipe.method
+        stage = confidence.legs(recipe.world(recipe.seeds[0]), method, method.alpha, case.leg[1])[case.leg[0]]
+        if stage.before is not None:
+            inputs[stage.before.key] = folder / str(case.after) / "out"
     job = bridge.job(recipe, stage)
     out, work = folder / case.name / "out", folder / (case.work or case.name) / "work"
     for place in (out, work):
@@ -169,7 +180,7 @@ def _case(root: Path, folder: Path, order: dict[str, Any], case: Case, rank: int
     ledger = Ledger()
     context = Context(
         key=job.key, name=job.name, science=job.science, machines={**job.machines, **case.machines},
-        inputs={key: root / key / "out" for key in job.needs}, out=out, work=work, watch=ledger,
+        inputs=inputs, out=out, work=work, watch=ledger,
         rank=rank, ranks=order["ranks"], device=order["device"], stop=stop_after(case.stop_after) if rank == 0 else lambda: False,
     )  # fmt: skip
     told: dict[str, Any] = {"metrics": {}, "error": None, "facts": {}}

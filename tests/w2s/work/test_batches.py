@@ -38,6 +38,19 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
     assert len({tuple(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1)}) == 4
 
 
+@pytest.mark.parametrize("bucket", [False, True])
+@pytest.mark.parametrize("batches", [8, 128], ids=["small data", "many windows"])
+def test_every_epoch_of_a_run_has_an_order_and_batches_of_its_own(bucket: bool, batches: int) -> None:
+    """Items must meet anew in each epoch; the released code shuffles them once and repeats that order."""
+    rows = 8 * batches  # no two of one length: within a window, sorting undoes any shuffling
+    steps, ends = schedule(list(range(1, rows + 1)), 0, 3, batch=8, batch_tokens=None, bucket=bucket)
+    epochs = [steps[start:end] for start, end in zip([0, *ends], ends, strict=False)]
+    assert all(sorted(np.concatenate(epoch).tolist()) == list(range(rows)) for epoch in epochs)
+    company = [{frozenset(batch.tolist()) for batch in epoch} for epoch in epochs]
+    assert not company[0] & company[1]
+    assert not company[1] & company[2]
+
+
 def test_buckets_pad_less() -> None:
     lengths = np.random.default_rng(0).integers(1, 100, size=512).tolist()
 

@@ -108,6 +108,27 @@ def test_a_name_cannot_break_out_of_its_place():
     assert len([line for line in text.splitlines() if line.startswith("# ")]) == 1
 
 
+@pytest.mark.parametrize(
+    ("metrics", "said"),
+    [
+        ({"kept": 1234, "dropped": 0}, "Learned from 1,234 rows of the part"),
+        ({"kept": 900, "dropped": 0}, "Learned from 900 of 1,234 rows (left out: 334 of weight 0) of the part"),
+        (
+            {"kept": 1234, "dropped": 6},
+            "Learned from 1,234 of 1,240 rows (left out: 6 longer than 64 tokens) of the part",
+        ),
+        (
+            {"kept": 900, "dropped": 6},
+            "900 of 1,240 rows (left out: 334 of weight 0 and 6 longer than 64 tokens) of the part",
+        ),
+    ],
+    ids=["all", "filtered", "too long", "both"],
+)
+def test_rows_that_taught_nothing_are_not_counted_as_learned_from(metrics, said):
+    """Filters give weight 0 to labels that are not trusted; `too_long: drop` leaves rows out."""
+    assert said in card.card(facts(learner(), metrics={"rows": 1234, **metrics}))
+
+
 def saved(place: Path, spec: Learner) -> torch.Tensor:
     """A model in a folder with its card; returns our logits for the card's texts."""
     model, tokenizer = load(spec, 2, 0)

@@ -93,6 +93,11 @@ LESSONS: dict[str, tuple[list[Lesson], Plan, int]] = {
     "lbfgs": ([lesson(i, Xent(), l2=10.0 ** -(1 + i % 3)) for i in range(20)], NEWTON, 1),
     "adam, alphas": ([lesson(i % 4, Confidence(alpha=0.05 * i)) for i in range(20)], ADAM, 1),
     "adam, mixed": ([lesson(i, Xent() if i % 2 else Confidence(warmup=0.1 * i)) for i in range(8)], ADAM, 1),
+    "adam, schedules": (
+        [lesson(i % 4, Confidence(alpha=(0.1 * (i % 5), 0.9, 0.05 * i)[: 1 + i % 3], warmup=0.2)) for i in range(20)],
+        ADAM,
+        1,
+    ),
     "candidates": ([lesson(i, Xent(), classes=3) for i in range(18)], NEWTON, 3),
     "five classes": ([lesson(i, Confidence(alpha=0.1 * i), classes=5) for i in range(6)], ADAM, 1),
 }  # fmt: skip
@@ -109,6 +114,13 @@ def test_a_head_is_to_the_bit_what_it_is_alone(name: str) -> None:
         assert torch.equal(alone.bias_O, together[i].bias_O), i
         assert (alone.steps, alone.loss) == (together[i].steps, together[i].loss)
     assert not torch.equal(together[0].weight_OD, together[1].weight_OD)
+
+
+def test_a_schedule_that_does_not_change_is_its_number_and_one_that_does_is_not() -> None:
+    x, alphas = vectors(), [0.3, (0.3, 0.3), (0.3, 0.9)]
+    plain, level, steep = train(x, [lesson(0, Confidence(alpha=alpha)) for alpha in alphas], ADAM)
+    assert torch.equal(plain.weight_OD, level.weight_OD)
+    assert not torch.equal(plain.weight_OD, steep.weight_OD)
 
 
 def test_rows_of_weight_zero_are_not_there() -> None:

@@ -140,7 +140,28 @@ def test_curves_have_the_names_everyone_plots(tmp_path: Path) -> None:
         "train/tokens_per_s",
         "eval/agreement",
         "eval/accuracy",
+        "eval/loss",
+        "eval/confidence",
+        "eval/misfit",
+        "train/alpha",
     }
+
+
+def test_a_schedule_of_alpha_is_a_curve_of_its_own(tmp_path: Path) -> None:
+    """Every loss point has one; a loss without such a number has none."""
+    method = {"kind": "confidence", "alpha": [0.2, 0.8], "warmup": 0.0}
+    made, stage = bench(tmp_path, method=method, baselines=[], strong__epochs=3)
+    metrics, ledger = made.run(stage)
+    told = {
+        name: {step: value for n, value, step in ledger.scalars if n == name} for name in ("train/alpha", "train/loss")
+    }
+    assert set(told["train/alpha"]) == set(told["train/loss"])
+    assert told["train/alpha"] == {
+        step: 0.2 if (step - 1) * 2 < metrics["steps"] else 0.8 for step in told["train/loss"]
+    }
+    assert set(told["train/alpha"].values()) == {0.2, 0.8}
+    made, stage = bench(tmp_path / "naive", method={"kind": "naive"}, baselines=[])
+    assert "train/alpha" not in {name for name, _, _ in made.run(stage)[1].scalars}
 
 
 def test_long_rows_are_cut_or_dropped_and_counted(tmp_path: Path) -> None:

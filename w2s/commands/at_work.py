@@ -1,0 +1,100 @@
+"""What commands that run stages have in common: assets first, a pool, what signals do, how it is shown."""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from rich.markup import escape
+
+from cluster.job import Job
+from cluster.monitor import Display, JsonLines, Lines, Monitor
+from cluster.pool import InlinePool, Pool
+from cluster.scheduler import Scheduler
+from cluster.store import Store
+from w2s import bridge
+from w2s.commands import show
+from w2s.commands.fetch import ensure
+from w2s.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Choices:
+    """The flags of a command that runs stages."""
+
+    store: str = "store"
+    pool: str = "ray"
+    ray_address: str | None = None
+    dashboard: bool = False
+    plain: bool = False
+    quiet: bool = False
+    json: bool = False
+
+
+def fetch(recipe: Recipe, stages: Sequence[Any], choices: Choices) -> None:
+    """Data and models first: a missing package should stop a run before anything has started, and so should a wrong model."""
+    console = show.console(err=True)
+    quiet = choices.quiet or choices.json
+    with console.status("fetching") as status:
+        for _ in ensure(recipe, stages, lambda text: None if quiet else status.update(f"fetching {escape(text)}")):
+            pass
+    recipe.check()  # once more: models that were not here have a config now
+
+
+@contextmanager
+def pool_of(store: Store, choices: Choices) -> Iterator[Pool]:
+    """The place where stages run, and with Ray the cluster around it."""
+    if choices.pool == "inline":
+        yield InlinePool(store.url)
+        return
+    from cluster import ray_pool
+
+    doing = "starting Ray" if choices.ray_address is None else f"joining Ray at {choices.ray_address}"
+    try:
+        with show.console(err=True).status(doing):
+            ray_pool.connect(choices.ray_address, dashboard=choices.dashboard)
+            pool = ray_pool.RayPool(store.url, bridge.PRELOAD)
+        try:
+            yield pool
+        finally:
+            pool.close()
+    finally:
+        ray_pool.disconnect()
+
+
+@contextmanager
+def signals(scheduler: Scheduler) -> Iterator[None]:
+    """Ctrl-C or SIGTERM once: save and leave. Twice: leave. SIGUSR1 is a batch system's notice: save and leave, however often."""
+    asked = 0
+    out = sys.stderr  # an inline stage has its own while it runs, and the user must still hear us
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal asked
+        asked += number != signal.SIGUSR1
+        if asked > 1:
+            raise KeyboardInterrupt
+        print("stopping: running stages save where they are (again to leave at once)", file=out, flush=True)
+        scheduler.stop()
+
+    before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def monitor_of(jobs: Mapping[str, Job], choices: Choices) -> Monitor:
+    """How what happens is shown."""
+    console = show.console(err=True)
+    if choices.json:
+        return JsonLines(jobs)
+    if choices.quiet:
+        return Monitor(jobs)
+    if choices.plain or not console.is_terminal or choices.pool == "inline":
+        return Lines(jobs)
+    return Display(jobs, console)

@@ -1,0 +1,118 @@
+"""The search where trials are members of a population: each ask is a member's next leg."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from cluster.advice import Adviser, Ask, Reply
+from cluster.events import Event, Listener
+from cluster.scheduler import Scheduler, Summary
+from cluster.store import Store
+from w2s import bridge
+from w2s.search.course import Course, measure_of
+from w2s.search.drive import BASE, TURN_S
+from w2s.search.measure import Measure
+from w2s.search.meter import Meter
+from w2s.search.population import ALPHA, leg_course, schedule
+from w2s.search.searched import Searched
+from w2s.search.table import Row, Table
+
+
+class Breeder:
+    """Runs a population to its end. `rows` are the table's by member."""
+
+    def __init__(self, searched: Searched, store: Store, table: Table, rows: Mapping[int, Row], emit: Listener) -> None:
+        self.searched, self.store, self.table, self._emit = searched, store, table, emit
+        self.rows = dict(rows)
+        self.meter = Meter(searched.search.budget)
+        self._legs: dict[str, tuple[Ask, Course]] = {}  # under way, by ask
+        self._measure: Measure | None = None
+        self.scheduler: Scheduler
+        domain = searched.search.space[ALPHA]
+        self._bounds = float(domain.corners()[0]), float(domain.corners()[-1])
+
+    def hear(self, event: Event) -> None:
+        self.meter.hear(event, self.scheduler.jobs)
+        for _, course in self._legs.values():
+            if event.key in course.goals and event.key in {stage.key for stage in course.students.values()}:
+                course.hear(event)
+        self._emit(event)
+
+    def run(self, scheduler: Scheduler, adviser: Adviser) -> Summary:
+        """Until all rounds are done, or the user or the budget ends it."""
+        self.scheduler = scheduler
+        recipe = self.searched.base_recipe
+        with scheduler.at_work():
+            try:
+                scheduler.want(BASE, bridge.jobs(recipe), [stage.key for stage in recipe.goals()])
+                while not self._over(adviser):
+                    for ask in [] if scheduler.stopping else adviser.asks():
+                        self._begin(ask)
+                    scheduler.turn(TURN_S)
+                    self._look(adviser)
+                for name in list(self._legs):
+                    scheduler.drop(name)
+                while scheduler.busy and not scheduler.stopping:
+                    scheduler.turn()
+            finally:
+                adviser.close()
+        return scheduler.summary
+
+    def _over(self, adviser: Adviser) -> bool:
+        if self.scheduler.stopping:
+            return not self.scheduler.busy
+        spent = self.meter.spent()
+        if spent:
+            self._note(f"{spent}: no more legs are begun")
+            return True
+        return adviser.over and not self._legs
+
+    def _begin(self, ask: Ask) -> None:
+        alphas = schedule(ask.history, ask.values, *self._bounds)
+        course = leg_course(self.searched, alphas, ask.member, self.rows.get(ask.member))
+        self._legs[ask.id] = (ask, course)
+        self.scheduler.want(ask.id, course.jobs, list(course.goals))
+
+    def _look(self, adviser: Adviser) -> None:
+        for name, (ask, course) in list(self._legs.items()):
+            course.look(self.scheduler, self.store)
+            if course.status == "running":
+                continue
+            del self._legs[name]
+            self.scheduler.drop(name)
+            if course.status == "failed":
+                self._note(f"member {ask.member} failed: {course.why}")
+                adviser.tell(ask, Reply(None, failed=course.why))
+                continue
+            adviser.tell(ask, self._told(ask, course))
+
+    def _told(self, ask: Ask, course: Course) -> Reply:
+        """A leg is done: it goes into the table as far as the member has come, and its marks to the adviser."""
+        self._measure = self._measure or measure_of(self.searched.search, course, self.store)
+        last = ask.rung == self.searched.search.rounds
+        row = course.as_row(self._measure, self.store, 1)
+        objective = float(row.metrics["objective"])  # type: ignore[arg-type]
+        past = self._past(ask)
+        alphas = list(row.overrides[ALPHA])
+        report = {"rung": ask.rung, "objective": objective, "alpha": alphas[-1]}
+        row = replace(
+            row, trial=f"member-{ask.member}", reports=(*past, report), status="done" if last else "running",
+            metrics={**row.metrics, "share": ask.rung / self.searched.search.rounds},
+        )  # fmt: skip
+        self.rows[ask.member] = row
+        self.table.append(row)
+        name = self.searched.search.objective
+        self._note(f"member {ask.member} round {ask.rung}: alpha {alphas[-1]:.3g}, {name} {objective:.4f}")
+        return Reply(objective, last=last)
+
+    def _past(self, ask: Ask) -> list[Mapping[str, float | int | None]]:
+        """What was told of the rounds behind a member; of a past that it took over, the alphas alone."""
+        own = self.rows.get(ask.member)
+        alphas = [float(past[ALPHA]) for past in ask.history]
+        if own is not None and [float(alpha) for alpha in own.overrides[ALPHA]][: len(alphas)] == alphas:
+            return list(own.reports[: len(alphas)])
+        return [{"rung": rung, "objective": None, "alpha": alpha} for rung, alpha in enumerate(alphas, 1)]
+
+    def _note(self, text: str) -> None:
+        self._emit(Event("note", data={"text": text}))

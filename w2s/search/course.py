@@ -1,0 +1,170 @@
+"""A trial under way: its stages, what its students have told so far, and how it stands."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from cluster.events import Event
+from cluster.job import Job
+from cluster.scheduler import Scheduler
+from cluster.store import Store
+from w2s import bridge
+from w2s.recipe import Recipe
+from w2s.search.measure import MARKS, Measure, Point, averaged, supervisor_ce
+from w2s.search.table import Row, Status
+from w2s.search.trials import Trial, students
+from w2s.stages import Grade, Model, Stage, walk
+
+BROKEN = ("failed", "skipped")
+THERE = ("done", "cached")
+
+
+@dataclass
+class Course:
+    """One trial's stages (of every seed: the student, and the grade of what it learned), and its reports.
+
+    A report is one evaluation of all seeds' students. Those of an earlier attempt, which was broken off, are in `row`.
+    """
+
+    trial: Trial
+    number: int
+    recipe: Recipe
+    students: dict[int, Model]
+    grades: dict[int, Grade]
+    row: Row | None = None
+    points: dict[int, dict[int, dict[str, float]]] = field(default_factory=dict)  # seed -> step -> marks
+    final: dict[int, Point] = field(default_factory=dict)  # seed -> marks of the step that was kept
+    shares: dict[int, float] = field(default_factory=dict)  # seed -> share of the student's training that is done
+    began: float = field(default_factory=time.monotonic)
+    status: Status = "running"
+    why: str = ""
+
+    @classmethod
+    def of(cls, trial: Trial, number: int, recipe: Recipe, row: Row | None = None) -> Course:
+        """The course of a trial whose method trains a student."""
+        outcomes = recipe.outcomes[recipe.method]
+        found = students(recipe)
+        grades = {seed: outcome.transfer for seed, outcome in outcomes.items() if outcome.transfer is not None}
+        return cls(trial, number, recipe, found, grades, row, _points_of(row))
+
+    @cached_property
+    def jobs(self) -> dict[str, Job]:
+        return bridge.jobs(self.recipe, walk(*self.goals.values()).values())
+
+    @cached_property
+    def goals(self) -> dict[str, Stage]:
+        """Key -> stage: the students, and their grades on the test rows."""
+        return {stage.key: stage for stage in (*self.students.values(), *self.grades.values())}
+
+    @cached_property
+    def _seed_of(self) -> dict[str, int]:
+        return {stage.key: seed for seed, stage in self.students.items()}
+
+    def hear(self, event: Event) -> None:
+        """What one of its students tells."""
+        seed = self._seed_of[event.key]
+        if event.kind == "progress" and event.data.get("unit") == "step" and event.data["total"]:
+            self.shares[seed] = event.data["done"] / event.data["total"]
+        name = str(event.data.get("name", ""))
+        if event.kind == "scalar" and name.startswith("eval/"):
+            step = int(event.data["step"])
+            point = self.points.setdefault(seed, {}).setdefault(step, {})
+            point[name.removeprefix("eval/")] = float(event.data["value"])
+
+    def look(self, scheduler: Scheduler, store: Store) -> None:
+        """Take what finished students have left, and see whether all is done or something has failed."""
+        states = dict(zip(self.goals, scheduler.states_of(self.goals), strict=True))
+        for seed, student in self.students.items():
+            if seed not in self.final and states[student.key] in THERE:
+                self._read(seed, student, store)
+        if any(state in BROKEN for state in states.values()):
+            self.status = "failed"
+            failures = scheduler.summary.failures
+            told = [failures[key].error.get("what", "") for key in self.jobs if key in failures]
+            self.why = told[0] if told else "a stage it needs failed"
+        elif all(state in THERE for state in states.values()):
+            self.status = "done"
+
+    def _read(self, seed: int, student: Model, store: Store) -> None:
+        curve = json.loads((store.path(student.key) / "curve.json").read_text(encoding="utf-8"))
+        self.points[seed] = {
+            int(point["step"]): {name: point[name] for name in MARKS if name in point} for point in curve
+        }
+        metrics = store.receipt(student.key).metrics
+        self.final[seed] = {name: metrics[f"val_{name}"] for name in MARKS if f"val_{name}" in metrics}
+        self.shares[seed] = 1.0
+
+    def reports(self) -> list[dict[int, Point]]:
+        """Every evaluation that all seeds have told of, in order: seed -> marks."""
+        whole = {
+            seed: [{**point, "step": step} for step, point in sorted(points.items()) if all(n in point for n in MARKS)]
+            for seed, points in self.points.items()
+        }
+        if set(whole) != set(self.students):
+            return []
+        return [
+            {seed: points[place] for seed, points in whole.items()} for place in range(min(map(len, whole.values())))
+        ]
+
+    def as_row(self, measure: Measure, store: Store, attempt: int) -> Row:
+        """The trial as it stands, for the table."""
+        told = [
+            {"rung": rung, "objective": measure.mean(points), **_flat(points)}
+            for rung, points in enumerate(self.reports(), 1)
+        ]
+        metrics: dict[str, Any] = {"share": sum(self.shares.values()) / max(1, len(self.students))}
+        if len(self.final) == len(self.students):
+            metrics |= {"objective": measure.mean(self.final), **averaged(list(self.final.values()))}
+        elif told:
+            metrics["objective"] = told[-1]["objective"]
+        if self.status == "done":
+            metrics |= self._graded(store)
+        if self.why:
+            metrics["why"] = self.why
+        return Row(
+            self.trial.key, self.number, dict(self.trial.overrides), self.status,
+            {"student": tuple(s.key for s in self.students.values()), "transfer": tuple(g.key for g in self.grades.values())},
+            tuple(told), metrics, self._seconds(store), attempt,
+        )  # fmt: skip
+
+    def _graded(self, store: Store) -> dict[str, float]:
+        """Test accuracy: for the record, nothing is chosen by it."""
+        found = [store.receipt(grade.key).metrics["accuracy"] for grade in self.grades.values()]
+        return {"test_accuracy": sum(found) / len(found)} if found else {}
+
+    def _seconds(self, store: Store) -> float:
+        """Of training, all seeds together, where it is finished; else of the clock since it began."""
+        if len(self.final) == len(self.students):
+            return sum(store.receipt(student.key).seconds for student in self.students.values())
+        return (self.row.seconds if self.row else 0.0) + time.monotonic() - self.began
+
+
+def measure_of(search: Any, course: Course, store: Store) -> Measure:
+    """The measure for one trial: its supervisors' own error is part of `misfit`."""
+    own = supervisor_ce(course.recipe, store) if search.objective == "misfit" else {}
+    return Measure(search, own)
+
+
+def _flat(points: Mapping[int, Point]) -> dict[str, float]:
+    """A report as a flat line: every seed's marks, and where they were made."""
+    return {f"s{seed}/{name}": value for seed, point in points.items() for name, value in point.items()}
+
+
+def _points_of(row: Row | None) -> dict[int, dict[int, dict[str, float]]]:
+    """What `_flat` wrote, read again."""
+    found: dict[int, dict[int, dict[str, float]]] = {}
+    for report in row.reports if row else ():
+        by_seed: dict[int, dict[str, float]] = {}
+        for name, value in report.items():
+            owner, slash, mark = name.partition("/")
+            if slash and value is not None:
+                by_seed.setdefault(int(owner[1:]), {})[mark] = float(value)
+        for seed, point in by_seed.items():
+            step = int(point.pop("step"))
+            found.setdefault(seed, {})[step] = point
+    return found

@@ -1,0 +1,214 @@
+"""The search itself: trials are asked for, their stages join one shared graph, their reports go back, poor ones are let go.
+
+What is true of a search is its table; the adviser is told the past anew whenever a search goes on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from cluster.advice import Adviser, Ask, Reply
+from cluster.events import Event, Listener
+from cluster.scheduler import Scheduler, Summary
+from cluster.store import Store
+from w2s import bridge
+from w2s.search.course import Course, measure_of
+from w2s.search.measure import Measure
+from w2s.search.meter import Meter
+from w2s.search.searched import Searched
+from w2s.search.table import Row, Table
+from w2s.search.trials import Trial, trial_recipe
+
+BASE = "recipe"  # the owner of what the recipe itself promises: its method as written, and its baselines
+TURN_S = 0.1
+
+
+@dataclass
+class Book:
+    """All trials of a search by key: what they are, and how they stood when this driver came."""
+
+    trials: dict[str, Trial] = field(default_factory=dict)
+    numbers: dict[str, int] = field(default_factory=dict)
+    rows: dict[str, Row] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, rows: Mapping[str, Row]) -> Book:
+        book = cls(rows=dict(rows))
+        for row in rows.values():
+            book.add(Trial(row.overrides), row.number)
+        return book
+
+    def add(self, trial: Trial, number: int | None = None) -> int:
+        """Enter a trial; one that is there keeps its number."""
+        if trial.key not in self.numbers:
+            self.trials[trial.key] = trial
+            self.numbers[trial.key] = max(self.numbers.values(), default=-1) + 1 if number is None else number
+        return self.numbers[trial.key]
+
+    def finished(self, key: str) -> bool:
+        return key in self.rows and self.rows[key].status == "done"
+
+
+class Driver:
+    """Runs one search to its end. `continuing`: trials that an earlier driver stopped are judged again."""
+
+    def __init__(
+        self, searched: Searched, store: Store, table: Table, book: Book, emit: Listener, *, continuing: bool = False
+    ) -> None:
+        self.searched, self.store, self.table, self.book = searched, store, table, book
+        self._emit, self._continuing = emit, continuing
+        self.meter = Meter(searched.search.budget)
+        self._courses: dict[str, Course] = {}  # under way, by trial
+        self._measures: dict[str, Measure] = {}
+        self._asks: dict[str, Ask] = {}  # not answered yet, by trial
+        self._heard_by: dict[str, list[Course]] = {}  # a student's key -> the trials it belongs to
+        self._told: dict[str, int] = {}  # reports that the table has, by trial
+        self.scheduler: Scheduler
+
+    def hear(self, event: Event) -> None:
+        """Everything that happens passes here, on its way to the display."""
+        self.meter.hear(event, self.scheduler.jobs)
+        for course in self._heard_by.get(event.key, ()):
+            course.hear(event)
+        self._emit(event)
+
+    def run(self, scheduler: Scheduler, adviser: Adviser) -> Summary:
+        """Until the adviser asks no more, or the user or the budget ends it."""
+        self.scheduler = scheduler
+        recipe = self.searched.base_recipe
+        with scheduler.at_work():
+            try:
+                scheduler.want(BASE, bridge.jobs(recipe), [stage.key for stage in recipe.goals()])
+                while not self._over(adviser):
+                    self._let_go(adviser)
+                    self._take(adviser)
+                    scheduler.turn(TURN_S)
+                    self._look(adviser)
+                self._leave()
+                while scheduler.busy and not scheduler.stopping:  # what the recipe itself promises
+                    scheduler.turn()
+            finally:
+                adviser.close()
+        return scheduler.summary
+
+    def _over(self, adviser: Adviser) -> bool:
+        if self.scheduler.stopping:
+            return not self.scheduler.busy
+        spent = self.meter.spent()
+        if spent:
+            self._note(f"{spent}: no more trials are begun, those under way are stopped and can go on later")
+            return True
+        return adviser.over and not self._courses
+
+    def _take(self, adviser: Adviser) -> None:
+        for ask in [] if self.scheduler.stopping else adviser.asks():
+            self._asks[ask.trial] = ask
+            row = self.book.rows.get(ask.trial)
+            if ask.trial not in self._courses and not self._is_past(ask, row):
+                self._begin(ask.trial, row)
+        for ask in list(self._asks.values()):
+            self._answer(ask, adviser)
+
+    def _is_past(self, ask: Ask, row: Row | None) -> bool:
+        """Whether the table alone answers: the trial is finished, or was stopped and stays so."""
+        if row is None or row.status not in ("done", "stopped"):
+            return False
+        return row.status == "done" or not self._continuing or 0 < ask.rung <= len(row.reports)
+
+    def _begin(self, key: str, row: Row | None) -> None:
+        trial = self.book.trials[key]
+        course = Course.of(trial, self.book.add(trial), trial_recipe(self.searched, trial), row)
+        self._courses[key] = course
+        self._told[key] = len(row.reports) if row else 0
+        for student in course.students.values():
+            self._heard_by.setdefault(student.key, []).append(course)
+        self._write(course)
+        self.scheduler.want(key, course.jobs, list(course.goals))
+
+    def _look(self, adviser: Adviser) -> None:
+        """What has come in since: new evaluations, ends."""
+        for key, course in list(self._courses.items()):
+            course.look(self.scheduler, self.store)
+            if course.status == "running" and len(course.reports()) > self._told[key]:
+                self._told[key] = len(course.reports())
+                self._write(course)
+            if course.status in ("done", "failed"):
+                self._end(course)
+        for ask in list(self._asks.values()):
+            self._answer(ask, adviser)
+
+    def _answer(self, ask: Ask, adviser: Adviser) -> None:
+        """Answer an ask as soon as there is an answer."""
+        course = self._courses.get(ask.trial)
+        row = None if course else self.book.rows.get(ask.trial)
+        reply: Reply | None = None
+        if row is not None:
+            reply = _from_row(row, ask.rung)
+        elif course is not None and ask.rung:
+            reports = course.reports()
+            if ask.rung <= len(reports):
+                reply = Reply(self._measure(course).mean(reports[ask.rung - 1]))
+        if reply is not None:
+            del self._asks[ask.trial]
+            adviser.tell(ask, reply)
+
+    def _let_go(self, adviser: Adviser) -> None:
+        """Trials the adviser has stopped; one that is asked for beyond that rung has been taken up again."""
+        for key, rung in adviser.let_go():
+            course, ask = self._courses.get(key), self._asks.get(key)
+            if course is not None and course.status == "running" and not (ask is not None and ask.rung > rung):
+                self._stop(course)
+
+    def _leave(self) -> None:
+        """Stop what is still under way."""
+        for course in list(self._courses.values()):
+            self._stop(course)
+
+    def _stop(self, course: Course) -> None:
+        course.status = "running" if self.scheduler.stopping else "stopped"  # broken off is not judged
+        self._end(course)
+
+    def _end(self, course: Course) -> None:
+        self.scheduler.drop(course.trial.key)
+        del self._courses[course.trial.key]
+        for student in course.students.values():
+            self._heard_by[student.key].remove(course)
+        row = self._write(course)
+        self.book.rows[course.trial.key] = row
+        told = {"done": "done", "stopped": "stopped early", "failed": f"failed: {course.why}", "running": "broken off"}
+        objective = row.metrics.get("objective")
+        score = f", {self.searched.search.objective} {objective:.4f}" if isinstance(objective, float) else ""
+        self._note(f"trial {course.number} ({course.trial.label}) {told[course.status]}{score}")
+
+    def _measure(self, course: Course) -> Measure:
+        key = course.trial.key
+        if key not in self._measures:
+            self._measures[key] = measure_of(self.searched.search, course, self.store)
+        return self._measures[key]
+
+    def _write(self, course: Course) -> Row:
+        past = self.book.rows.get(course.trial.key)
+        row = course.as_row(self._measure_now(course), self.store, (past.attempt if past else 0) + 1)
+        self.table.append(row)
+        return row
+
+    def _measure_now(self, course: Course) -> Measure:
+        """Before a student has told anything its supervisors may not be there yet."""
+        return self._measure(course) if course.final or course.reports() else Measure(self.searched.search)
+
+    def _note(self, text: str) -> None:
+        self._emit(Event("note", data={"text": text}))
+
+
+def _from_row(row: Row, rung: int) -> Reply:
+    """What a finished trial, or one that stays stopped, told at a rung; its last word beyond what it told."""
+    objective = row.metrics.get("objective")
+    final = float(objective) if isinstance(objective, int | float) else None
+    if row.status == "failed" or (final is None and not row.reports):
+        return Reply(None, failed=str(row.metrics.get("why", "it told nothing")))
+    if 0 < rung <= len(row.reports):
+        value = row.reports[rung - 1]["objective"]
+        past = row.status == "stopped" and rung == len(row.reports)
+        return Reply(None if value is None else float(value), last=past)
+    return Reply(final, last=True)
