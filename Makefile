@@ -26,8 +26,9 @@ quickstart: setup
 	$(BIN)/w2s fetch quickstart
 	$(BIN)/w2s run recipes/quickstart.yaml
 
+# a worker a core, whole files each, one Ray cluster at a time (tests/workers.py); eight workers are memory enough
 test: setup
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
 
 lint: setup
 	$(BIN)/ruff format --check .

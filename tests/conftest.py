@@ -1,4 +1,4 @@
-"""What tests share: a clean environment, small recipes on toy data, and a store of their own."""
+"""What tests share: a clean environment, small recipes on toy data, a store of their own, and how workers divide them."""
 
 from __future__ import annotations
 
@@ -7,6 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+from tests.workers import (  # noqa: F401 - hooks
+    pytest_collection_modifyitems,
+    pytest_xdist_auto_num_workers,
+    pytest_xdist_make_scheduler,
+)
 
 ROOT = Path(__file__).parent.parent
 
@@ -14,6 +21,11 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - 15 by default: beside a busy process a gang gets a thirtieth of a core
+
+# hypothesis fails what takes long by the clock; that tells how busy the machine is, not whether the code is right
+settings.register_profile("w2s", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("w2s")
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ Real processes over gloo, real DeepSpeed, real sentences (from Python's own manu
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -59,23 +59,42 @@ class Trained:
     gangs: dict[str, Result]
 
 
-def trained(folder: Path, method: str, cases: list[Case], **changes: Any) -> Trained:
-    told = recipe(folder, method, **changes)
-    made = Recipe.model_validate(told)
-    bench, stage = Bench(made, folder), student(made)
-    bench.prepare(stage)
-    bench.run(stage)
-    return Trained(bench, stage, told, weights(bench.out(stage)), run(folder, told, stage.key, cases, ranks=2))
+def trained(
+    folder: Path, method: str, cases: list[Case], others: dict[str, list[Case]] | None = None, **changes: Any
+) -> dict[str, Trained]:
+    """By method. All cases share one start of a gang, as imports take longer than most of them."""
+    chosen = {method: cases, **(others or {})}
+    told = {name: recipe(folder, name, **changes) for name in chosen}
+    alone: dict[str, tuple[Bench, Train]] = {}
+    for name, each in told.items():
+        made = Recipe.model_validate(each)
+        bench, stage = alone[name] = Bench(made, folder), student(made)
+        bench.prepare(stage)
+        bench.run(stage)
+    renamed = [
+        replace(case, name=f"{name}-{case.name}", recipe=case.recipe or told[name])
+        for name, some in chosen.items()
+        for case in some
+    ]
+    found = run(folder, told[method], alone[method][1].key, renamed, ranks=2)
+    return {
+        name: Trained(
+            *alone[name], told[name], weights(alone[name][0].out(alone[name][1])),
+            {case.name: found[f"{name}-{case.name}"] for case in some},
+        )
+        for name, some in chosen.items()
+    }  # fmt: skip
 
 
 @pytest.fixture(scope="module")
-def naive(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return trained(tmp_path_factory.mktemp("naive"), "naive", CUTS[1::2])
+def by_method(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Trained]:
+    folder = tmp_path_factory.mktemp("gangs")
+    return trained(folder, "confidence", [*CUTS, *BROKEN, *TRAVELS], {"naive": CUTS[1::2]})
 
 
 @pytest.fixture(scope="module")
-def confidence(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    return trained(tmp_path_factory.mktemp("confidence"), "confidence", [*CUTS, *BROKEN, *TRAVELS])
+def confidence(by_method: dict[str, Trained]) -> Trained:
+    return by_method["confidence"]
 
 
 def test_sentences_are_many_and_of_both_kinds() -> None:
@@ -84,8 +103,8 @@ def test_sentences_are_many_and_of_both_kinds() -> None:
 
 
 @pytest.mark.parametrize("method", ["naive", "confidence"])
-def test_no_gang_changes_the_result(method: str, request: pytest.FixtureRequest) -> None:
-    found: Trained = request.getfixturevalue(method)
+def test_no_gang_changes_the_result(method: str, by_method: dict[str, Trained]) -> None:
+    found = by_method[method]
     assert _untrained_distance(found) > 100 * WHOLE, "training moves weights by far more than the tolerance"
     told = {}
     for case in CUTS:
@@ -135,7 +154,7 @@ def wide(tmp_path_factory: pytest.TempPathFactory) -> Trained:
         Case("lora-cut", {**WIDE, "gradient_checkpointing": True}, recipe=lora),
         Case("head", {"zero": 2}, recipe=head),
     ]
-    return trained(folder, "naive", cases, **changes)
+    return trained(folder, "naive", cases, **changes)["naive"]
 
 
 def test_weights_that_are_fetched_ahead_are_read_whole(wide: Trained) -> None:

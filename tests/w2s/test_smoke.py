@@ -19,7 +19,7 @@ from w2s.load import load, packaged_names
 from w2s.recipe import Recipe
 
 RUN_ELSEWHERE = {"quickstart", "zero_two_ranks"}  # whole, with their real models, by hand; and as gangs in tests/chaos
-pytestmark = [pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 def tiny(model: dict[str, Any], depth: int) -> dict[str, Any]:

@@ -26,8 +26,9 @@ NEWEST, BEFORE = "step-000000007", "step-000000006"
 FILES = ("tensors-00000.safetensors", "tensors-00001.safetensors", "state.json", "manifest.json")
 BOTH = [[f"{step}/{FILES[0]}", "flip"] for step in (NEWEST, BEFORE)]
 FULL = 20_000  # bytes: less than any file of weights, more than a rank's log
-RECIPE = toy_recipe(strong__epochs=2, method={"kind": "confidence"}, baselines=[])
-WILD = toy_recipe(strong__epochs=2, method={"kind": "confidence"}, baselines=[], strong__optim={"lr": 1e30})
+EPOCHS = 1.5  # of 7 steps: three saves, each third step, and an end after the last
+RECIPE = toy_recipe(strong__epochs=EPOCHS, method={"kind": "confidence"}, baselines=[])
+WILD = toy_recipe(strong__epochs=EPOCHS, method={"kind": "confidence"}, baselines=[], strong__optim={"lr": 1e30})
 
 
 def damaged(zero: int, name: str, harm: list[list[Any]], **machines: Any) -> Case:
