@@ -30,7 +30,8 @@ class Ask:
 
 @dataclass(frozen=True)
 class Reply:
-    """What an adviser hears of a trial at a rung: the objective (larger is better); whether that was its last; how it failed."""
+    """What an adviser hears of a trial at a rung: the objective (larger is better; None: no number, which is the worst);
+    whether that was its last; how it failed."""
 
     objective: float | None
     last: bool = False

@@ -245,7 +245,7 @@ def _name(key: str, number: int) -> str:
 
 
 def _numbers(files: Files, key: str) -> list[int]:
-    return [number for other, number in _parsed(files.names(FOLDER)) if other == key]
+    return [number for _, number in _parsed(name for name in files.names(FOLDER) if name.startswith(f"{key}."))]
 
 
 def _parsed(names: Iterable[str]) -> list[tuple[str, int]]:

@@ -82,6 +82,8 @@ class Scheduler:
         self.summary = Summary({})
         self._wanted: dict[str, frozenset[str]] = {}  # owner -> the jobs its goals call for
         self._owners: Counter[str] = Counter()  # job -> how many owners it has
+        self._ranks: dict[str, int] = {}  # job -> how many owners had come before the first who wanted it
+        self._rank = 0
         self._heights: dict[str, int] | None = None  # None: the graph has changed
         self._cancelled: set[str] = set()  # running jobs that were asked to leave, since no owner is left
         self._held: dict[str, Lease] = {}
@@ -123,6 +125,8 @@ class Scheduler:
         new = {key: state for key, state in found.items() if key not in states}
         self.jobs |= {key: jobs[key] for key in new if key in jobs}
         states |= new
+        self._ranks |= dict.fromkeys(new, self._rank)
+        self._rank += 1
         self._wanted[owner] = frozenset(found)
         self._owners.update(found.keys())
         self._heights = None
@@ -183,6 +187,7 @@ class Scheduler:
 
     def _forget(self, key: str) -> None:
         self._cancelled.discard(key)
+        self._ranks.pop(key, None)
         del self.summary.states[key]
         self._heights = None
         self._emit(Event("dropped", key, {"total": len(self.summary.states)}))
@@ -215,7 +220,8 @@ class Scheduler:
             for key, state in states.items()
             if state in ("waiting", "elsewhere") and all(states[need] in ("done", "cached") for need in jobs[key].needs)
         ]
-        for key in sorted(ready, key=lambda key: -heights[key]):  # the longest road ahead goes first
+        # who came first ends first, so that a search has whole trials early; of one owner the longest road ahead goes first
+        for key in sorted(ready, key=lambda key: (self._ranks[key], -heights[key])):
             if self._stopping:
                 return
             state = states.get(key)  # none: a listener has just dropped it

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import logging
+import math
 import os
 import queue
 import shutil
@@ -105,11 +106,16 @@ class TuneAdviser:
     # ---- for the search
 
     def asks(self) -> list[Ask]:
-        requests = self._ray.get(self._desk.take.remote(), timeout=ANSWER_S)
+        try:
+            requests = self._ray.get(self._desk.take.remote(), timeout=ANSWER_S)
+        except self._ray.exceptions.RayError as error:
+            what = f"does not answer: {first_line(error)}"
+            raise BadEnvironment("Ray Tune", what, "the same command goes on from here") from None
         return [Ask(**{**request, "history": tuple(request["history"])}) for request in requests]
 
     def tell(self, ask: Ask, reply: Reply) -> None:
-        answer = {"id": ask.id, "objective": reply.objective, "last": reply.last, "failed": reply.failed}
+        objective = -math.inf if reply.objective is None else reply.objective  # Tune ranks numbers only
+        answer = {"id": ask.id, "objective": objective, "last": reply.last, "failed": reply.failed}
         self._desk.answer.remote([answer])
 
     def let_go(self) -> list[tuple[str, int]]:

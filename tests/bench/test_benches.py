@@ -84,3 +84,16 @@ def test_stages_times_every_kind_of_start(tmp_path: Path) -> None:
         assert times[0] > 0
         assert name in printed
     assert "< 1 s" in printed
+
+
+def test_tune_compares_a_search_with_separate_runs(tmp_path: Path) -> None:
+    options = ["--trials", "2", "--separate", "1", "--epochs", "1", "--noop", "5", "--through-tune", "0"]
+    printed = bench("tune", *options, "--json", tmp_path / "out.json")
+    report = json.loads((tmp_path / "out.json").read_text())
+    cost, (row,) = report["cost"], report["without_work"]
+    assert 0 < cost["students_alone"] < cost["search"] < cost["separate"] * 2
+    assert (row["trials"], row["how"]) == (5, "from a list")
+    assert row["ms"] > 0
+    assert "| search | " in printed
+    assert "separate runs: 1 measured, for 2" in printed
+    assert "| from a list | 5 | " in printed

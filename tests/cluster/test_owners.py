@@ -63,6 +63,17 @@ def test_what_two_owners_need_is_built_once(store_url: str, tmp_path: Path) -> N
     assert sorted(built(ledger)) == ["one", "shared", "two"]
 
 
+def test_who_came_first_ends_first(store_url: str, tmp_path: Path) -> None:
+    """Not all first steps before any second one: a search that is broken off has whole trials."""
+    ledger = tmp_path / "ledger"
+    with working(store_url, Heard()) as scheduler:
+        for owner in "abc":
+            first = job(f"{owner}1", ledger=str(ledger))
+            want(scheduler, owner, first, job(f"{owner}2", first, ledger=str(ledger)))
+        finish(scheduler)
+    assert built(ledger) == ["a1", "a2", "b1", "b2", "c1", "c2"]
+
+
 def test_dropping_an_owner_takes_only_what_nobody_else_needs(store_url: str, tmp_path: Path) -> None:
     ledger = tmp_path / "ledger"
     shared = job("shared", ledger=str(ledger))

@@ -130,3 +130,22 @@ def test_it_goes_home_in_the_middle(ray_cluster: None, tmp_path: Path) -> None:
     assert len(asked) == 2, "as many as may run at once"
     adviser.close()
     assert adviser.over
+
+
+def test_a_member_without_a_number_is_the_worst_and_nobody_waits_for_it(ray_cluster: None, tmp_path: Path) -> None:
+    """A leg that fails is answered with no objective: its member takes over from a better one, and all come to the end."""
+    members = [Member({"alpha": value}) for value in (0.1, 0.3, 0.6, 0.9)]
+    adviser = TuneAdviser(tmp_path / "tune", population=Population(members, {"alpha": (0.0, 1.0)}, seed=1))
+    asks: list[Ask] = []
+    deadline = time.monotonic() + 100
+    while not adviser.over and time.monotonic() < deadline:
+        for ask in adviser.asks():
+            asks.append(ask)
+            broken = ask.member == 2 and ask.rung == 1
+            adviser.tell(ask, Reply(None if broken else 1 - ask.values["alpha"], last=ask.rung == RUNGS))
+        time.sleep(0.01)
+    assert adviser.over, "the others do not wait for ever"
+    adviser.close()
+    assert sorted(ask.member for ask in asks if ask.rung == RUNGS) == [0, 1, 2, 3]
+    second = next(ask for ask in asks if ask.member == 2 and ask.rung == 2)
+    assert second.history[0]["alpha"] == 0.1, "the worst took over from the best"

@@ -22,9 +22,11 @@ from w2s import bridge
 from w2s.commands import show
 from w2s.cost import Rates, Work
 from w2s.fit import Fit, local_device, parse_bytes
-from w2s.load import load
+from w2s.load import read
 from w2s.machines import Machine
 from w2s.recipe import Recipe
+from w2s.search.kept import left
+from w2s.search.searched import Searched
 from w2s.sizes import sizes_of
 from w2s.stages import Probe, Stage
 from w2s.uses import Use, fit_in, sizes_in, use_of
@@ -68,7 +70,9 @@ def plan(
 ) -> None:
     """Print every stage with its state and a rough time; below, every model with its memory. Raises BadInput."""
     memory = None if device_memory is None else parse_bytes(device_memory)
-    recipe = load(reference, overrides)
+    written = read(reference, overrides)
+    recipe = written.recipe
+    searched = None if recipe.search is None else Searched(written)
     store = Store.open(store_url, create=False)
     stages = recipe.graph()
     jobs = bridge.jobs(recipe, stages.values())
@@ -84,10 +88,30 @@ def plan(
         work = rates.work(stage, sizes.get(use), trained.get(use)) if use else None
         rows.append(Row(row.key, row.name, row.stage, row.state, row.seconds, work))
     if as_json:
-        show.as_json(_json(recipe.name, store.url, rows, models))
+        show.as_json(
+            _json(recipe.name, store.url, rows, models) | ({"search": _search(searched, store)} if searched else {})
+        )
         return
     _print(recipe.name, store.url, rows)
+    if searched is not None:
+        show.console().print(_search_line(searched, store), markup=False)
     _print_models(models, rows)
+
+
+def _search(searched: Searched, store: Store) -> dict[str, Any]:
+    """What `w2s tune` would do, for programs."""
+    found = left(searched, store)
+    counts = {"trials": searched.search.trials} if found is None else vars(found)
+    return {"algorithm": searched.search.algorithm, **counts}
+
+
+def _search_line(searched: Searched, store: Store) -> str:
+    """The same for people. How many stages a search has that finds its trials on the way, nobody knows before."""
+    told = _search(searched, store)
+    line = f"search ({told['algorithm']}): {told['trials']} trials"
+    if "stages" in told:
+        line += f" with {told['stages']} stages in all, {told['to_run']} to run; as separate runs they would be {told['apart']}"
+    return line
 
 
 def _models(recipe: Recipe, stages: Sequence[Stage], memory: int | None) -> tuple[list[Model], dict[Use, Sizes | None]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from cluster.disk import told
+from cluster.errors import BadInput
 from cluster.store import Store
 from w2s.commands import show
 from w2s.load import load
@@ -32,9 +33,22 @@ def report(reference: str, overrides: Sequence[str], store_url: str, form: str, 
     value = make(recipe, Store.open(store_url, create=False), asked)
     if form == "table":
         render.terminal(value, show.console())
+        _tell_search(reference, overrides, recipe, store_url)
         return
     forms = {"md": render.markdown, "csv": render.csv, "json": render.json, "latex": render.latex}
     sys.stdout.write(forms[form](value))
+
+
+def _tell_search(reference: str, overrides: Sequence[str], recipe: Recipe, store_url: str) -> None:
+    """Where the page of the recipe's search is, if it has one."""
+    if recipe.search is None:
+        return
+    from w2s.search.ending import PAGE
+    from w2s.search.searched import load_searched, search_folder
+
+    page = search_folder(Store.open(store_url, create=False), load_searched(reference, overrides)) / PAGE
+    if page.is_file():
+        show.console().print(f"its search: {page}", markup=False, soft_wrap=True)
 
 
 def make(recipe: Recipe, store: Store, asked: Asked | None = None) -> Any:
@@ -47,6 +61,9 @@ def make(recipe: Recipe, store: Store, asked: Asked | None = None) -> Any:
     asked = asked or Asked()
     found = gather(recipe, store)
     value = summarise(found, fixed=asked.fixed)
+    if asked.diagnostics and recipe.task.writes:
+        what = f"need class probabilities; task {recipe.task.told} has written answers"
+        raise BadInput("diagnostics", what, "ask for the report without them")
     if asked.diagnostics:
         value = replace(value, diagnoses=tuple(diagnose(one, value.level) for one in evidence(recipe, found, store)))
     if asked.curves:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import shlex
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from contextlib import redirect_stdout
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from cluster.advice import Adviser, ListAdviser, SuggestedAdviser
-from cluster.errors import BadInput
+from cluster.errors import BadInput, Problem
+from cluster.events import Listener
 from cluster.monitor import Monitor
 from cluster.pool import Pool
 from cluster.scheduler import Scheduler, Summary
@@ -21,6 +23,7 @@ from w2s.machines import Machine
 from w2s.search.breed import Breeder
 from w2s.search.check import check_search
 from w2s.search.drive import Book, Driver
+from w2s.search.ending import Ending, as_it_stands, conclude, told
 from w2s.search.population import population
 from w2s.search.searched import Searched, load_searched, search_folder
 from w2s.search.table import Row, Table
@@ -52,12 +55,15 @@ def tune(reference: str, overrides: Sequence[str], choices: Choices, asked: Aske
         for note in table.notes():
             show.console(err=True).print(note, style="yellow", markup=False)
         summary = _search(searched, store, table, rows, monitor, choices, asked)
-    return _close(searched, store, folder, summary, choices)
+    command = shlex.join(["w2s", "tune", reference, *overrides, "--store", choices.store])
+    return _close(searched, store, folder, summary, choices, command)
 
 
 def _check(searched: Searched, choices: Choices, asked: Asked) -> None:
     search = searched.search
-    if asked.extend < 0 or (asked.extend and search.algorithm == "grid"):
+    if asked.extend < 0:
+        raise BadInput("--extend", f"{asked.extend} trials more are none", "give a number above 0")
+    if asked.extend and search.algorithm == "grid":
         raise BadInput("--extend", "a grid has as many trials as it has", "widen the space, and run it again")
     if asked.extend and search.algorithm == "pbt":
         raise BadInput("--extend", "a population keeps its size", "set search.trials, for a population of its own")
@@ -86,7 +92,12 @@ def _search(
     new = searched.search.trials + asked.extend - len(book.trials) if searched.search.algorithm == "optuna" else 0
     if not left and new <= 0 and _base_is_there(searched, store):
         return None
-    driver = Driver(searched, store, table, book, monitor, continuing=bool(asked.extend))
+    # fifo stops nothing, whatever was stopped before
+    continuing = bool(asked.extend) or searched.search.scheduler == "fifo"
+    emit = _refreshed(searched, store, table, monitor)
+    driver = Driver(searched, store, table, book, emit, continuing=continuing)
+    if asked.extend:  # those that were stopped are judged last, against all that is new
+        wanted = sorted(wanted, key=lambda key: key in book.rows and book.rows[key].status == "stopped")
 
     def adviser(at_once: int) -> Adviser:
         return _adviser(searched, book, wanted, left, max(0, new), at_once)
@@ -154,7 +165,8 @@ def _breed(
 
         return TuneAdviser(Path(tempfile.mkdtemp(prefix="w2s-tune-")), population=population(searched, members))
 
-    return _run(searched, store, Breeder(searched, store, table, members, monitor), adviser, monitor, choices)
+    emit = _refreshed(searched, store, table, monitor)
+    return _run(searched, store, Breeder(searched, store, table, members, emit), adviser, monitor, choices)
 
 
 def _run(
@@ -196,13 +208,43 @@ def _base_is_there(searched: Searched, store: Store) -> bool:
     return all(store.has(stage.key) for stage in searched.base_recipe.goals())
 
 
-def _close(searched: Searched, store: Store, folder: Path, summary: Summary | None, choices: Choices) -> int:
-    from w2s.search.ending import conclude, told
+def _refreshed(searched: Searched, store: Store, table: Table, monitor: Monitor) -> Listener:
+    """The monitor, and TensorBoard kept up to date beside it."""
+    from w2s.search.shown.board import write_board
+    from w2s.search.shown.refresh import Refresh
 
-    found = conclude(searched, store, folder)
+    return Refresh(monitor, lambda: write_board(as_it_stands(searched, table.folder), store))
+
+
+def _close(
+    searched: Searched, store: Store, folder: Path, summary: Summary | None, choices: Choices, command: str
+) -> int:
+    found = _show(conclude(searched, folder), store, command)
     code = found.exit_code(summary)
     if choices.json:
         show.as_json({**found.as_dict(), "exit_code": code})
         return code
     told(found, show.console())
     return code
+
+
+def _show(found: Ending, store: Store, command: str) -> Ending:
+    """Write the TensorBoard files and the page. What fails there is told and spoils no search."""
+    if not found.rows:
+        return found
+    from w2s.search.shown.board import write_board
+    from w2s.search.shown.page import Asked as PageAsked
+    from w2s.search.shown.page import write_page
+
+    try:
+        found = replace(found, board=write_board(found, store))
+        write_page(found, store, PageAsked(command, _promised(found)))
+    except Problem as problem:
+        show.console(err=True).print(f"what the search found is not shown: {problem}", style="yellow", markup=False)
+    return found
+
+
+def _promised(found: Ending) -> int:
+    """How many trials the search has when it is finished; an extended one has what it has."""
+    search = found.searched.search
+    return max(len(found.rows), len(grid_trials(found.searched)) if search.algorithm == "grid" else search.trials)

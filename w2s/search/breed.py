@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -35,7 +36,7 @@ class Breeder:
     def hear(self, event: Event) -> None:
         self.meter.hear(event, self.scheduler.jobs)
         for _, course in self._legs.values():
-            if event.key in course.goals and event.key in {stage.key for stage in course.students.values()}:
+            if event.key in course.goals:
                 course.hear(event)
         self._emit(event)
 
@@ -51,12 +52,15 @@ class Breeder:
                         self._begin(ask)
                     scheduler.turn(TURN_S)
                     self._look(adviser)
+                unfinished = bool(self._legs) or not adviser.over
                 for name in list(self._legs):
                     scheduler.drop(name)
-                while scheduler.busy and not scheduler.stopping:
+                while scheduler.busy:  # what the recipe itself promises; and what was let go still saves
                     scheduler.turn()
             finally:
                 adviser.close()
+        # a leg that is dropped takes what waits with it, so the graph alone does not tell
+        scheduler.summary.interrupted |= scheduler.stopping and unfinished
         return scheduler.summary
 
     def _over(self, adviser: Adviser) -> bool:
@@ -64,15 +68,17 @@ class Breeder:
             return not self.scheduler.busy
         spent = self.meter.spent()
         if spent:
-            self._note(f"{spent}: no more legs are begun")
+            self._note(f"{spent}: those under way save and leave, and the same command goes on with as much again")
             return True
         return adviser.over and not self._legs
 
     def _begin(self, ask: Ask) -> None:
-        alphas = schedule(ask.history, ask.values, *self._bounds)
-        course = leg_course(self.searched, alphas, ask.member, self.rows.get(ask.member))
+        course = leg_course(self.searched, self._alphas(ask), ask.member, self.rows.get(ask.member))
         self._legs[ask.id] = (ask, course)
         self.scheduler.want(ask.id, course.jobs, list(course.goals))
+
+    def _alphas(self, ask: Ask) -> list[float]:
+        return schedule(ask.history, ask.values, *self._bounds)
 
     def _look(self, adviser: Adviser) -> None:
         for name, (ask, course) in list(self._legs.items()):
@@ -82,17 +88,34 @@ class Breeder:
             del self._legs[name]
             self.scheduler.drop(name)
             if course.status == "failed":
-                self._note(f"member {ask.member} failed: {course.why}")
-                adviser.tell(ask, Reply(None, failed=course.why))
+                adviser.tell(ask, self._failed(ask, course))
                 continue
             adviser.tell(ask, self._told(ask, course))
+
+    def _failed(self, ask: Ask, course: Course) -> Reply:
+        """A leg has failed: its member is the worst of the round, and may take over from a better one.
+
+        It does not leave: the others would wait for it for ever. The table keeps how far it came.
+        """
+        self._note(f"member {ask.member} round {ask.rung} failed: {course.why}")
+        own = self.rows.get(ask.member)
+        reports = own.reports if own is not None else ()
+        overrides = own.overrides if own is not None else {ALPHA: course.trial.overrides[ALPHA][:1]}
+        row = Row(
+            f"member-{ask.member}", ask.member, overrides, "failed", own.keys if own is not None else {}, reports,
+            {"why": course.why, "share": len(reports) / self.searched.search.rounds}, own.seconds if own is not None else 0.0,
+        )  # fmt: skip
+        self.rows[ask.member] = row
+        self.table.append(row)
+        return Reply(None, last=ask.rung == self.searched.search.rounds)
 
     def _told(self, ask: Ask, course: Course) -> Reply:
         """A leg is done: it goes into the table as far as the member has come, and its marks to the adviser."""
         self._measure = self._measure or measure_of(self.searched.search, course, self.store)
         last = ask.rung == self.searched.search.rounds
         row = course.as_row(self._measure, self.store, 1)
-        objective = float(row.metrics["objective"])  # type: ignore[arg-type]
+        told = row.metrics["objective"]
+        objective = float(told) if isinstance(told, int | float) and math.isfinite(told) else None
         past = self._past(ask)
         alphas = list(row.overrides[ALPHA])
         report = {"rung": ask.rung, "objective": objective, "alpha": alphas[-1]}
@@ -103,15 +126,19 @@ class Breeder:
         self.rows[ask.member] = row
         self.table.append(row)
         name = self.searched.search.objective
-        self._note(f"member {ask.member} round {ask.rung}: alpha {alphas[-1]:.3g}, {name} {objective:.4f}")
+        score = "no number" if objective is None else f"{objective:.4f}"
+        self._note(f"member {ask.member} round {ask.rung}: alpha {alphas[-1]:.3g}, {name} {score}")
         return Reply(objective, last=last)
 
     def _past(self, ask: Ask) -> list[Mapping[str, float | int | None]]:
-        """What was told of the rounds behind a member; of a past that it took over, the alphas alone."""
-        own = self.rows.get(ask.member)
-        alphas = [float(past[ALPHA]) for past in ask.history]
-        if own is not None and [float(alpha) for alpha in own.overrides[ALPHA]][: len(alphas)] == alphas:
-            return list(own.reports[: len(alphas)])
+        """What was told of the rounds behind a member; a past that it took over is that of whoever has the same alphas."""
+        alphas = self._alphas(ask)[:-1]
+        for row in (*filter(None, [self.rows.get(ask.member)]), *self.rows.values()):
+            if (
+                len(row.reports) >= len(alphas)
+                and [float(alpha) for alpha in row.overrides[ALPHA]][: len(alphas)] == alphas
+            ):
+                return list(row.reports[: len(alphas)])
         return [{"rung": rung, "objective": None, "alpha": alpha} for rung, alpha in enumerate(alphas, 1)]
 
     def _note(self, text: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from cluster.errors import BadInput
 from w2s.recipe import Recipe
 from w2s.schema import MISSING, Steps, join, look, split, unknown_step
+from w2s.search.measure import supervisors
 from w2s.search.searched import Searched
 from w2s.search.space import begins, pattern_of
 from w2s.search.trials import Trial, corner_trials, grid_trials, random_trials, students, trial_recipe
@@ -113,6 +114,9 @@ def _check_measured(searched: Searched, recipe: Recipe) -> None:
     if len(found) < len(recipe.seeds):
         what = f"method {recipe.method.kind} trains no student, so no {search.objective} is measured"
         raise BadInput(searched.written.place(("method",)), what, "choose one that trains a student")
+    if search.objective == "misfit" and any(each.val is None for own in supervisors(recipe).values() for each in own):
+        what = "misfit needs the supervisor's own error on held-out rows, and weak.evaluate is never"
+        raise BadInput(searched.where("objective"), what, "set weak.evaluate: epoch")
     for student in found.values():
         learner = student.learner
         if student.val is None:

@@ -36,7 +36,7 @@ TOLD_OBJECTIVE: dict[Objective, str] = {
 
 
 class Budget(Config):
-    """When to start no more trials; null for never. What runs then is ended as early stopping ends it: resumable."""
+    """When to start no more trials; null for never. What runs then saves and leaves; the same command goes on, with as much again."""
 
     minutes: float | None = Field(None, gt=0, description="by the clock")
     device_hours: float | None = Field(None, gt=0, description="devices x hours of the stages run for this search")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import math
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+from cluster.errors import StageFailed
 from cluster.events import Event
 from cluster.job import Job
 from cluster.scheduler import Scheduler
@@ -40,7 +42,7 @@ class Course:
     points: dict[int, dict[int, dict[str, float]]] = field(default_factory=dict)  # seed -> step -> marks
     final: dict[int, Point] = field(default_factory=dict)  # seed -> marks of the step that was kept
     shares: dict[int, float] = field(default_factory=dict)  # seed -> share of the student's training that is done
-    began: float = field(default_factory=time.monotonic)
+    began: float | None = None  # when the first of its students did
     status: Status = "running"
     why: str = ""
 
@@ -66,8 +68,12 @@ class Course:
         return {stage.key: seed for seed, stage in self.students.items()}
 
     def hear(self, event: Event) -> None:
-        """What one of its students tells."""
-        seed = self._seed_of[event.key]
+        """What happens to one of its goals; only students tell anything."""
+        seed = self._seed_of.get(event.key)
+        if seed is None:
+            return
+        if event.kind == "started" and self.began is None:
+            self.began = time.monotonic()
         if event.kind == "progress" and event.data.get("unit") == "step" and event.data["total"]:
             self.shares[seed] = event.data["done"] / event.data["total"]
         name = str(event.data.get("name", ""))
@@ -75,6 +81,10 @@ class Course:
             step = int(event.data["step"])
             point = self.points.setdefault(seed, {}).setdefault(step, {})
             point[name.removeprefix("eval/")] = float(event.data["value"])
+
+    def told_by(self, student: str) -> dict[int, dict[str, float]]:
+        """What one student has told: step -> marks."""
+        return {step: dict(marks) for step, marks in self.points.get(self._seed_of[student], {}).items()}
 
     def look(self, scheduler: Scheduler, store: Store) -> None:
         """Take what finished students have left, and see whether all is done or something has failed."""
@@ -113,15 +123,14 @@ class Course:
 
     def as_row(self, measure: Measure, store: Store, attempt: int) -> Row:
         """The trial as it stands, for the table."""
-        told = [
-            {"rung": rung, "objective": measure.mean(points), **_flat(points)}
-            for rung, points in enumerate(self.reports(), 1)
-        ]
         metrics: dict[str, Any] = {"share": sum(self.shares.values()) / max(1, len(self.students))}
-        if len(self.final) == len(self.students):
-            metrics |= {"objective": measure.mean(self.final), **averaged(list(self.final.values()))}
-        elif told:
-            metrics["objective"] = told[-1]["objective"]
+        try:
+            told, judged = self._judged(measure)
+        except StageFailed:
+            if self.status != "failed":
+                raise
+            told, judged = list(self.row.reports if self.row else ()), {}
+        metrics |= judged
         if self.status == "done":
             metrics |= self._graded(store)
         if self.why:
@@ -132,16 +141,37 @@ class Course:
             tuple(told), metrics, self._seconds(store), attempt,
         )  # fmt: skip
 
+    def _judged(self, measure: Measure) -> tuple[list[Mapping[str, float | int | None]], dict[str, Any]]:
+        """The reports with their objective, and the trial's own: of the step that was kept, before that of the last."""
+        told: list[Mapping[str, float | int | None]] = [
+            {"rung": rung, "objective": measure.mean(points), **_flat(points)}
+            for rung, points in enumerate(self.reports(), 1)
+        ]
+        if len(self.final) == len(self.students):
+            return told, {"objective": measure.mean(self.final), **averaged(list(self.final.values()))}
+        return told, {"objective": told[-1]["objective"]} if told else {}
+
     def _graded(self, store: Store) -> dict[str, float]:
         """Test accuracy: for the record, nothing is chosen by it."""
         found = [store.receipt(grade.key).metrics["accuracy"] for grade in self.grades.values()]
         return {"test_accuracy": sum(found) / len(found)} if found else {}
 
     def _seconds(self, store: Store) -> float:
-        """Of training, all seeds together, where it is finished; else of the clock since it began."""
+        """Of training, all seeds and legs together, where it is finished; else by the clock since its students began."""
         if len(self.final) == len(self.students):
-            return sum(store.receipt(student.key).seconds for student in self.students.values())
-        return (self.row.seconds if self.row else 0.0) + time.monotonic() - self.began
+            return sum(
+                store.receipt(stage.key).seconds for student in self.students.values() for stage in _legs(student)
+            )
+        before = self.row.seconds if self.row else 0.0
+        return before + (0.0 if self.began is None else time.monotonic() - self.began)
+
+
+def _legs(student: Model) -> Iterator[Model]:
+    """A student, and the legs before it if it was trained in legs."""
+    stage: Model | None = student
+    while stage is not None:
+        yield stage
+        stage = getattr(stage, "before", None)
 
 
 def measure_of(search: Any, course: Course, store: Store) -> Measure:
@@ -162,8 +192,8 @@ def _points_of(row: Row | None) -> dict[int, dict[int, dict[str, float]]]:
         by_seed: dict[int, dict[str, float]] = {}
         for name, value in report.items():
             owner, slash, mark = name.partition("/")
-            if slash and value is not None:
-                by_seed.setdefault(int(owner[1:]), {})[mark] = float(value)
+            if slash:  # null was no number: a student that has diverged
+                by_seed.setdefault(int(owner[1:]), {})[mark] = math.nan if value is None else float(value)
         for seed, point in by_seed.items():
             step = int(point.pop("step"))
             found.setdefault(seed, {})[step] = point

@@ -5,13 +5,16 @@ What is true of a search is its table; the adviser is told the past anew wheneve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from cluster.advice import Adviser, Ask, Reply
+from cluster.errors import StageFailed
 from cluster.events import Event, Listener
 from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
+from cluster.worker import Ended
 from w2s import bridge
 from w2s.search.course import Course, measure_of
 from w2s.search.measure import Measure
@@ -62,8 +65,11 @@ class Driver:
         self._courses: dict[str, Course] = {}  # under way, by trial
         self._measures: dict[str, Measure] = {}
         self._asks: dict[str, Ask] = {}  # not answered yet, by trial
-        self._heard_by: dict[str, list[Course]] = {}  # a student's key -> the trials it belongs to
+        self._heard_by: dict[str, list[Course]] = {}  # a goal's key -> the trials it belongs to
         self._told: dict[str, int] = {}  # reports that the table has, by trial
+        self._asked: dict[str, int] = {}  # the last rung asked for, by trial
+        self._stirred: set[str] = set()  # trials to look at: something has happened to one of their goals
+        self._let_go_here: set[str] = set()  # trials stopped by this driver, which the adviser may take up again
         self.scheduler: Scheduler
 
     def hear(self, event: Event) -> None:
@@ -71,6 +77,8 @@ class Driver:
         self.meter.hear(event, self.scheduler.jobs)
         for course in self._heard_by.get(event.key, ()):
             course.hear(event)
+            if event.kind != "progress":
+                self._stirred.add(course.trial.key)
         self._emit(event)
 
     def run(self, scheduler: Scheduler, adviser: Adviser) -> Summary:
@@ -85,11 +93,14 @@ class Driver:
                     self._take(adviser)
                     scheduler.turn(TURN_S)
                     self._look(adviser)
+                unfinished = bool(self._courses) or not adviser.over
                 self._leave()
-                while scheduler.busy and not scheduler.stopping:  # what the recipe itself promises
+                while scheduler.busy:  # what the recipe itself promises; and what was let go still saves
                     scheduler.turn()
             finally:
                 adviser.close()
+        # a trial that is dropped takes what waits with it, so the graph alone does not tell
+        scheduler.summary.interrupted |= scheduler.stopping and unfinished
         return scheduler.summary
 
     def _over(self, adviser: Adviser) -> bool:
@@ -97,46 +108,65 @@ class Driver:
             return not self.scheduler.busy
         spent = self.meter.spent()
         if spent:
-            self._note(f"{spent}: no more trials are begun, those under way are stopped and can go on later")
+            self._note(f"{spent}: those under way save and leave, and the same command goes on with as much again")
             return True
         return adviser.over and not self._courses
 
     def _take(self, adviser: Adviser) -> None:
         for ask in [] if self.scheduler.stopping else adviser.asks():
-            self._asks[ask.trial] = ask
+            self._asks[ask.trial], self._asked[ask.trial] = ask, ask.rung
             row = self.book.rows.get(ask.trial)
             if ask.trial not in self._courses and not self._is_past(ask, row):
                 self._begin(ask.trial, row)
-        for ask in list(self._asks.values()):
             self._answer(ask, adviser)
 
     def _is_past(self, ask: Ask, row: Row | None) -> bool:
         """Whether the table alone answers: the trial is finished, or was stopped and stays so."""
         if row is None or row.status not in ("done", "stopped"):
             return False
-        return row.status == "done" or not self._continuing or 0 < ask.rung <= len(row.reports)
+        return row.status == "done" or not self._goes_on(row) or 0 < ask.rung <= len(row.reports)
+
+    def _goes_on(self, row: Row) -> bool:
+        """Whether a trial that was stopped is trained further if asked."""
+        return self._continuing or row.trial in self._let_go_here
 
     def _begin(self, key: str, row: Row | None) -> None:
         trial = self.book.trials[key]
         course = Course.of(trial, self.book.add(trial), trial_recipe(self.searched, trial), row)
         self._courses[key] = course
         self._told[key] = len(row.reports) if row else 0
-        for student in course.students.values():
-            self._heard_by.setdefault(student.key, []).append(course)
+        for seed, student in course.students.items():
+            for other in self._heard_by.get(student.key, ()):  # it may have told something already
+                course.points.setdefault(seed, {}).update(other.told_by(student.key))
+        for goal in course.goals:
+            self._heard_by.setdefault(goal, []).append(course)
+        self._stirred.add(key)
         self._write(course)
         self.scheduler.want(key, course.jobs, list(course.goals))
 
     def _look(self, adviser: Adviser) -> None:
         """What has come in since: new evaluations, ends."""
-        for key, course in list(self._courses.items()):
+        stirred, self._stirred = self._stirred, set()
+        for key in stirred:
+            if key in self._courses:
+                self._look_at(self._courses[key])
+            if key in self._asks:
+                self._answer(self._asks[key], adviser)
+
+    def _look_at(self, course: Course) -> None:
+        key = course.trial.key
+        try:
             course.look(self.scheduler, self.store)
             if course.status == "running" and len(course.reports()) > self._told[key]:
                 self._told[key] = len(course.reports())
                 self._write(course)
             if course.status in ("done", "failed"):
                 self._end(course)
-        for ask in list(self._asks.values()):
-            self._answer(ask, adviser)
+        except StageFailed as problem:  # its result is damaged, or was not measured so: others can still be judged
+            course.status, course.why = "failed", problem.what
+            student = next(iter(course.students.values())).key
+            self.scheduler.summary.failures[student] = Ended(student, "failed", error=problem.record())
+            self._end(course)
 
     def _answer(self, ask: Ask, adviser: Adviser) -> None:
         """Answer an ask as soon as there is an answer."""
@@ -144,11 +174,11 @@ class Driver:
         row = None if course else self.book.rows.get(ask.trial)
         reply: Reply | None = None
         if row is not None:
-            reply = _from_row(row, ask.rung)
+            reply = _from_row(row, ask.rung, stays=row.status == "stopped" and not self._goes_on(row))
         elif course is not None and ask.rung:
             reports = course.reports()
             if ask.rung <= len(reports):
-                reply = Reply(self._measure(course).mean(reports[ask.rung - 1]))
+                reply = Reply(_finite(self._measure(course).mean(reports[ask.rung - 1])))
         if reply is not None:
             del self._asks[ask.trial]
             adviser.tell(ask, reply)
@@ -156,25 +186,23 @@ class Driver:
     def _let_go(self, adviser: Adviser) -> None:
         """Trials the adviser has stopped; one that is asked for beyond that rung has been taken up again."""
         for key, rung in adviser.let_go():
-            course, ask = self._courses.get(key), self._asks.get(key)
-            if course is not None and course.status == "running" and not (ask is not None and ask.rung > rung):
-                self._stop(course)
+            course = self._courses.get(key)
+            if course is not None and course.status == "running" and self._asked.get(key, 0) <= rung:
+                course.status = "stopped"
+                self._let_go_here.add(key)
+                self._end(course)
 
     def _leave(self) -> None:
-        """Stop what is still under way."""
+        """Break off what is still under way. That is no judgement: it stays `running`, and the next driver takes it up."""
         for course in list(self._courses.values()):
-            self._stop(course)
-
-    def _stop(self, course: Course) -> None:
-        course.status = "running" if self.scheduler.stopping else "stopped"  # broken off is not judged
-        self._end(course)
+            self._end(course)
 
     def _end(self, course: Course) -> None:
+        row = self._write(course)
         self.scheduler.drop(course.trial.key)
         del self._courses[course.trial.key]
-        for student in course.students.values():
-            self._heard_by[student.key].remove(course)
-        row = self._write(course)
+        for goal in course.goals:
+            self._heard_by[goal].remove(course)
         self.book.rows[course.trial.key] = row
         told = {"done": "done", "stopped": "stopped early", "failed": f"failed: {course.why}", "running": "broken off"}
         objective = row.metrics.get("objective")
@@ -201,14 +229,18 @@ class Driver:
         self._emit(Event("note", data={"text": text}))
 
 
-def _from_row(row: Row, rung: int) -> Reply:
-    """What a finished trial, or one that stays stopped, told at a rung; its last word beyond what it told."""
+def _from_row(row: Row, rung: int, *, stays: bool) -> Reply:
+    """What a trial that has ended told at a rung; its last word beyond what it told. `stays`: it stays stopped."""
     objective = row.metrics.get("objective")
-    final = float(objective) if isinstance(objective, int | float) else None
+    final = _finite(float(objective)) if isinstance(objective, int | float) else None
     if row.status == "failed" or (final is None and not row.reports):
         return Reply(None, failed=str(row.metrics.get("why", "it told nothing")))
     if 0 < rung <= len(row.reports):
         value = row.reports[rung - 1]["objective"]
-        past = row.status == "stopped" and rung == len(row.reports)
-        return Reply(None if value is None else float(value), last=past)
+        return Reply(None if value is None else _finite(float(value)), last=stays and rung == len(row.reports))
     return Reply(final, last=True)
+
+
+def _finite(value: float) -> float | None:
+    """A student that has diverged tells NaN, which is no number to rank by."""
+    return value if math.isfinite(value) else None

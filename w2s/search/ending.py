@@ -14,16 +14,15 @@ from rich.markup import escape
 from rich.table import Table as Grid
 
 from cluster.disk import told as disk_told
-from cluster.errors import EXIT_AGAIN, EXIT_OK, EXIT_STAGE
+from cluster.errors import EXIT_OK
 from cluster.scheduler import Summary
-from cluster.store import Store
 from w2s.recipe import Recipe
 from w2s.schema import set_at, split
 from w2s.search.searched import Searched
 from w2s.search.table import Row, Table
 from w2s.search.trials import Trial, trial_recipe
 
-BEST, COLUMNS = "best.yaml", "trials.parquet"
+BEST, COLUMNS, PAGE = "best.yaml", "trials.parquet", "report.html"
 SHOWN = 10
 
 
@@ -35,6 +34,13 @@ class Ending:
     folder: Path
     rows: tuple[Row, ...]
     notes: tuple[str, ...] = ()
+    board: Path | None = None
+    """The root of its TensorBoard files, once they are written."""
+
+    @property
+    def page(self) -> Path | None:
+        """What people look at, once it is written."""
+        return self.folder / PAGE if (self.folder / PAGE).is_file() else None
 
     @property
     def judged(self) -> list[Row]:
@@ -68,12 +74,8 @@ class Ending:
         return sum(row.status == status for row in self.rows)
 
     def exit_code(self, summary: Summary | None) -> int:
-        """Of the run just ended; where nothing was left to run, of what the table says."""
-        if summary is not None and summary.exit_code not in (EXIT_OK, EXIT_AGAIN):
-            return summary.exit_code
-        if summary is not None and summary.interrupted:
-            return EXIT_AGAIN
-        return EXIT_STAGE if self.count("failed") else EXIT_OK
+        """Of the run just ended. Where nothing was left to run nothing has failed: a failed trial is always tried again."""
+        return EXIT_OK if summary is None else summary.exit_code
 
     def as_dict(self) -> dict[str, Any]:
         search = self.searched.search
@@ -87,16 +89,22 @@ class Ending:
             },
             "regret": self.regret, "rank_correlation": self.rank_correlation, "folder": str(self.folder),
             "table": str(self.folder / "trials.jsonl"), "columns": str(self.folder / COLUMNS), "notes": list(self.notes),
+            "page": None if self.page is None else str(self.page), "tensorboard": None if self.board is None else str(self.board),
         }  # fmt: skip
 
 
-def conclude(searched: Searched, store: Store, folder: Path) -> Ending:
-    """Read the table; write the trials as columns, and the best as a recipe. Raises BadEnvironment where they cannot be."""
+def as_it_stands(searched: Searched, folder: Path) -> Ending:
+    """What the table tells now. Reads only."""
     table = Table.open(folder)
     rows = tuple(row for row in table.rows().values() if row.trial.startswith("member-") == _breeds(searched))
-    ending = Ending(searched, folder, rows, table.notes())
-    if rows:
-        table.export(folder / COLUMNS)
+    return Ending(searched, folder, rows, table.notes())
+
+
+def conclude(searched: Searched, folder: Path) -> Ending:
+    """Read the table; write the trials as columns, and the best as a recipe. Raises BadEnvironment where they cannot be."""
+    ending = as_it_stands(searched, folder)
+    if ending.rows:
+        Table.open(folder).export(folder / COLUMNS)
     if ending.best is not None:
         _write_best(ending)
     return ending
@@ -136,7 +144,8 @@ def _write_best(ending: Ending) -> None:
 def _runs(searched: Searched) -> str:
     if _breeds(searched):
         return "# `w2s run` trains it in one go, and gives the weights that the population found leg by leg."
-    return "# `w2s run` of this file finds its stages in the store."
+    rest = "; its baselines are trained" if searched.recipe.baselines else ""
+    return f"# `w2s run` of this file finds its stages in the store{rest}."
 
 
 def told(ending: Ending, console: Console) -> None:
@@ -164,9 +173,11 @@ def told(ending: Ending, console: Console) -> None:
     )
     console.print(f"\n{len(ending.rows)} trials: {counts or 'none yet'}", markup=False)
     _tell_choice(ending, console)
-    for what, place in (("best", BEST), ("table", "trials.jsonl"), ("columns", COLUMNS)):
+    for what, place in (("best", BEST), ("table", "trials.jsonl"), ("columns", COLUMNS), ("page", PAGE)):
         if (ending.folder / place).exists():
             console.print(f"  {what:<12} {ending.folder / place}", markup=False)
+    if ending.board is not None:
+        console.print(f"  {'curves':<12} tensorboard --logdir {ending.board}", markup=False)
     if ending.best is not None:
         console.print(f"  {'run it':<12} w2s run {ending.folder / BEST}", markup=False)
 

@@ -54,12 +54,18 @@ def supervisors(recipe: Recipe) -> dict[int, list[Model]]:
 
 
 def supervisor_ce(recipe: Recipe, store: Store) -> dict[int, float]:
-    """Seed -> the supervisors' mean cross-entropy on the held-out rows' truth, where they were measured."""
+    """Seed -> the supervisors' mean cross-entropy on the held-out rows' truth; seeds whose labels were given have none.
+
+    Raises StageFailed where a supervisor was not measured: one trial's number would not compare with another's.
+    """
     found: dict[int, float] = {}
     for seed, models in supervisors(recipe).items():
-        told = [store.receipt(model.key).metrics.get("val_loss") for model in models if store.has(model.key)]
+        told = [store.receipt(model.key).metrics.get("val_loss") if store.has(model.key) else None for model in models]
         losses = [float(loss) for loss in told if loss is not None]
-        if losses and len(losses) == len(models):
+        if len(losses) < len(models):
+            what = "misfit needs the supervisor's own error on held-out rows, and the store has none"
+            raise StageFailed("search.objective", what, "remove the supervisor's result from the store, and run again")
+        if losses:
             found[seed] = fmean(losses)
     return found
 

@@ -9,29 +9,35 @@ from cluster.events import Event
 from cluster.job import Job
 from w2s.search.config import Budget
 
-ENDS = ("done", "failed", "stopped", "dropped", "retry")
+ENDS = ("done", "failed", "stopped", "dropped", "retry", "elsewhere")
 
 
 class Meter:
-    """Counts the time of every stage that runs for this search, times its devices (GPUs; where it has none, CPUs)."""
+    """Counts the time of every stage that runs for this search, times its devices (GPUs; where it has none, CPUs).
+
+    Small stages that are done together, as one pack, share their time.
+    """
 
     def __init__(self, budget: Budget) -> None:
         self.budget = budget
         self._began = time.monotonic()
-        self._running: dict[str, tuple[float, float]] = {}  # stage -> since, devices
+        self._running: dict[str, tuple[float, float, str]] = {}  # stage -> since, devices, pack
         self._spent_s = 0.0
 
     def hear(self, event: Event, jobs: Mapping[str, Job]) -> None:
         if event.kind == "started" and event.key in jobs:
-            self._running.setdefault(event.key, (time.monotonic(), devices(jobs[event.key])))
+            job = jobs[event.key]
+            self._running.setdefault(event.key, (time.monotonic(), devices(job), job.pack))
         elif event.kind in ENDS and event.key in self._running:
-            since, count = self._running.pop(event.key)
-            self._spent_s += (time.monotonic() - since) * count
+            since, count, pack = self._running.pop(event.key)
+            own_s = event.data.get("seconds") if pack else None  # of a pack's time, its share
+            self._spent_s += (time.monotonic() - since if own_s is None else float(own_s)) * count
 
     @property
     def device_hours(self) -> float:
         now = time.monotonic()
-        return (self._spent_s + sum((now - since) * count for since, count in self._running.values())) / 3600
+        held = {pack or key: (now - since) * count for key, (since, count, pack) in self._running.items()}
+        return (self._spent_s + sum(held.values())) / 3600
 
     @property
     def minutes(self) -> float:

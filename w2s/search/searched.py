@@ -86,6 +86,8 @@ def load_searched(reference: str, overrides: Sequence[str] = ()) -> Searched:
 def search_folder(store: Store, searched: Searched) -> Path:
     """Where a search's table is: the same for the same recipe, objective and seeds, whatever the space and the number of trials."""
     search = searched.search
-    slope = {"misfit_slope": search.misfit_slope} if search.objective == "misfit" else {}
+    more: dict[str, Any] = {"misfit_slope": search.misfit_slope} if search.objective == "misfit" else {}
+    if search.algorithm == "pbt":
+        more |= {"rounds": search.rounds}  # legs of another length are other legs
     judged = {"recipe": searched.base_recipe.fingerprint, "objective": search.objective, "seeds": list(searched.seeds)}
-    return store.searches / f"{searched.recipe.name}-{content_key({**judged, **slope})[:8]}"
+    return store.searches / f"{searched.recipe.name}-{content_key({**judged, **more})[:8]}"

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
 from typing import Any
 
 from w2s.search.domains import Choice, Domain
 from w2s.search.drive import Book
 from w2s.search.searched import Searched
-from w2s.search.table import Row
 from w2s.search.trials import Trial, trial_recipe
 
 REDRAWN = 100  # draws that were there before, in a row: the space is used up
@@ -29,9 +29,11 @@ class OptunaSuggester:
         self._study = optuna.create_study(direction="maximize", sampler=sampler)
         self._open: dict[str, Any] = {}
         self._first = list(first)
+        self._learned: set[str] = set()
         for row in book.rows.values():
-            if row.status in ("done", "stopped"):
-                self._tell_past(row)
+            objective = row.metrics.get("objective")
+            if row.status in ("done", "stopped") and isinstance(objective, int | float) and math.isfinite(objective):
+                self._learn(book.trials[row.trial], float(objective))
 
     def suggest(self) -> str | None:
         """A trial's key, entered into the book. None where nothing new is left to draw."""
@@ -51,19 +53,18 @@ class OptunaSuggester:
 
     def tell(self, trial: str, objective: float | None) -> None:
         asked = self._open.pop(trial, None)
-        if asked is None:  # one of the past: it has been told
-            return
-        if objective is None:
+        if asked is None:  # not drawn here: of the past, where it may not have come to its end
+            if trial not in self._learned and objective is not None and math.isfinite(objective):
+                self._learn(self._book.trials[trial], objective)
+        elif objective is None or not math.isfinite(objective):
             self._study.tell(asked, state=self._optuna.trial.TrialState.FAIL)
         else:
             self._study.tell(asked, objective)
 
-    def _tell_past(self, row: Row) -> None:
-        objective = row.metrics.get("objective")
-        if not isinstance(objective, int | float):
-            return
+    def _learn(self, trial: Trial, objective: float) -> None:
+        """Tell the study of a trial that it did not draw itself."""
+        self._learned.add(trial.key)
         params, distributions = {}, {}
-        trial = Trial(row.overrides)
 
         def draw(path: str, domain: Domain) -> Any:
             value = trial.overrides[path]
@@ -73,7 +74,7 @@ class OptunaSuggester:
 
         try:
             self._searched.assign(draw)
-            made = self._optuna.trial.create_trial(params=params, distributions=distributions, value=float(objective))
+            made = self._optuna.trial.create_trial(params=params, distributions=distributions, value=objective)
         except (KeyError, ValueError):  # of a space that was another then
             return
         self._study.add_trial(made)
