@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cluster.disk import told
 from cluster.errors import BadInput, StageFailed
@@ -22,7 +22,7 @@ from w2s.commands import show
 from w2s.load import load
 from w2s.method import MethodConfig
 from w2s.recipe import Recipe
-from w2s.stages import Combine, Labels, Predict, Prompted, Train, walk
+from w2s.stages import Combine, Generate, Labels, Predict, Prompted, Train, Write, walk
 
 if TYPE_CHECKING:
     from w2s.work.card import Recovery
@@ -30,6 +30,8 @@ if TYPE_CHECKING:
 MODEL = "model"  # where a training stage keeps it
 ABOUT = "w2s.json"
 KEY_SHOWN = 12
+Trained: TypeAlias = Train | Write
+"""A stage whose result holds a whole model."""
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ def export(
     console.print(f"PGR {recovery.pgr}; README.md there says how to load it", markup=False)
 
 
-def choose(recipe: Recipe, wanted: Wanted) -> tuple[MethodConfig, Train]:
+def choose(recipe: Recipe, wanted: Wanted) -> tuple[MethodConfig, Trained]:
     """The method to report on and the model to copy. Raises BadInput with what there is."""
     method = _method(recipe, wanted.method)
     if wanted.stage is not None:
@@ -97,8 +99,8 @@ def _method(recipe: Recipe, name: str | None) -> MethodConfig:
     return found[0]
 
 
-def _by_key(recipe: Recipe, method: MethodConfig, prefix: str) -> tuple[MethodConfig, Train]:
-    trained = [stage for stage in recipe.graph().values() if isinstance(stage, Train)]
+def _by_key(recipe: Recipe, method: MethodConfig, prefix: str) -> tuple[MethodConfig, Trained]:
+    trained = [stage for stage in recipe.graph().values() if isinstance(stage, Train | Write)]
     found = [stage for stage in trained if stage.key.startswith(prefix)]
     if len(found) != 1:
         what = f"{len(found)} training stages of this recipe have a key that begins with '{prefix}'"
@@ -113,7 +115,7 @@ def _by_key(recipe: Recipe, method: MethodConfig, prefix: str) -> tuple[MethodCo
     return owners[0], train
 
 
-def _behind(labels: Labels) -> list[Train]:
+def _behind(labels: Labels) -> list[Trained]:
     """The models whose verdict the labels are. Raises BadInput for a verdict that no finetuned model gave."""
     if isinstance(labels, Combine):
         return [model for each in labels.labels for model in _behind(each)]
@@ -124,13 +126,15 @@ def _behind(labels: Labels) -> list[Train]:
             f"{labels.key[:KEY_SHOWN]} shows; or export a side that was trained, as --side ceiling"
         )
         raise BadInput("export", what, remedy)
+    if isinstance(labels, Generate):
+        return [labels.model]
     if not (isinstance(labels, Predict) and isinstance(labels.model, Train)):
         what = f"{labels.words} comes from no finetuned model"
         raise BadInput("export", what, "a probe's head is head.safetensors in its own folder of the store")
     return [labels.model]
 
 
-def _listed(stages: Sequence[Train]) -> str:
+def _listed(stages: Sequence[Trained]) -> str:
     shown = stages[:8]
     more = ", ..." if len(stages) > len(shown) else ""
     return ", ".join(f"{stage.key[:KEY_SHOWN]} ({bridge.name(stage)})" for stage in shown) + more
@@ -147,7 +151,7 @@ def _recovery(recipe: Recipe, store: Store, method: MethodConfig) -> Recovery:
     return Recovery(recipe.name, name, row.seeds, report.n_test, floor, transfer, ceiling, pgr)
 
 
-def _copy(store: Store, train: Train, to: Path, recovery: Recovery) -> int:
+def _copy(store: Store, train: Trained, to: Path, recovery: Recovery) -> int:
     """Everything of the model into a folder beside `to`, then renamed: `to` is there whole, or not at all."""
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadInput(f"--to {to}", "is there already", "name a new folder, or empty this one")
@@ -177,7 +181,7 @@ def _copy(store: Store, train: Train, to: Path, recovery: Recovery) -> int:
     return sum(file.stat().st_size for file in to.rglob("*") if file.is_file())
 
 
-def _facts(train: Train, about: Any, metrics: Any, versions: Any, recovery: Recovery) -> Any:
+def _facts(train: Trained, about: Any, metrics: Any, versions: Any, recovery: Recovery) -> Any:
     from w2s.work.card import Facts
 
     return Facts(

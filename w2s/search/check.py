@@ -128,6 +128,9 @@ def _check_measured(searched: Searched, recipe: Recipe) -> None:
         if search.scheduler in EARLY and isinstance(student, Probe):
             what = f"{search.scheduler} stops students on their way, and strong is a probe, which is trained in one go"
             raise BadInput(searched.where("scheduler"), what, "set search.scheduler: fifo")
+        if search.scheduler == "hyperband" and learner.evaluate != "epoch":
+            what = "hyperband must know how many evaluations a training has, and strong.evaluate counts steps"
+            raise BadInput(searched.where("scheduler"), what, "set strong.evaluate: epoch, or search.scheduler: asha")
         if search.algorithm == "pbt" and learner.select != "last":
             what = f"pbt changes alpha between shares of training, and strong.select: {learner.select} would go back to an earlier one"
             raise BadInput(searched.where("algorithm"), what, "set strong.select: last")

@@ -99,6 +99,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "search": {"space": ALPHA, "scheduler": "asha"},
         "strong": {"model": {"source": "tiny:bert"}, "probe": {}, "max_tokens": 64},
     },
+    "hyperband_by_steps": {"search": {"space": ALPHA, "scheduler": "hyperband"}, "strong__evaluate": 5},
     "nothing_is_evaluated": {"search": {"space": ALPHA}, "strong__evaluate": "never"},
     "honest_objective_of_an_oracle": {"search": {"space": ALPHA}, "strong__select": "oracle"},
     "method_without_a_student": {"search": {"space": {"weak.epochs": [1, 2]}}, "method": {"kind": "floor"}, "baselines": []},
