@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,7 +17,7 @@ from pydantic import ValidationError
 from cluster.errors import BadInput
 from cluster.key import canonical_json, content_key
 from w2s.faults import faults
-from w2s.learner import PIP_SOURCE
+from w2s.learner import PIP_SOURCE, ModelRef
 from w2s.recipe import Recipe
 from w2s.schema import Steps, join, set_at, split
 from w2s.search.config import MOST_TRIALS
@@ -79,6 +80,9 @@ def _told(value: Any) -> str:
         return ">".join(map(_told, value))
     if not isinstance(value, Mapping):
         return str(value)
+    if "source" in value:
+        with suppress(ValidationError, BadInput):
+            return ModelRef.model_validate(value).short
     name = next((name for name in ("kind", "model", "source", "learner") if name in value), None)
     rest = ",".join(f"{field}={_told(one)}" for field, one in value.items() if field != name)
     head = "" if name is None else _told(value[name])

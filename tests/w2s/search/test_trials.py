@@ -47,6 +47,10 @@ def test_equal_values_are_one_trial() -> None:
 @pytest.mark.parametrize(
     "overrides,label",
     [
+        (
+            {"method.chain": [{"model": {"source": "pip:some-model==1.0/m", "sha256": "0" * 64, "layers": 2}}, "strong"]},
+            "chain=some-model-L2>strong",
+        ),
         ({"method.alpha": 0.314159, "method.warmup": 0.1}, "alpha=0.314 warmup=0.1"),
         ({"strong.optim.lr": 1e-05, "weak.optim.lr": 0.01}, "strong.optim.lr=1e-05 weak.optim.lr=0.01"),
         ({"method.chain.0.epochs": 1.0, "method.chain.1.epochs": 2.0}, "chain.0.epochs=1 chain.1.epochs=2"),

@@ -17,6 +17,7 @@ from w2s.search.table import Row
 Kind: TypeAlias = Literal["number", "truth", "words"]
 Value: TypeAlias = float | bool | str
 LONGEST = 60  # characters of a value that is a list or a mapping
+DECADES = 30  # choices that lie so many times apart are shown by their logarithm
 
 
 @dataclass(frozen=True)
@@ -93,7 +94,8 @@ def _field(path: str, domain: Domain | None, values: Mapping[str, Any]) -> Field
         return Field(path, "truth", listed=(False, True), values=values)
     if all(isinstance(value, int | float) and not isinstance(value, bool) for value in every):
         ends = [float(value) for value in every]
-        log, whole = False, all(isinstance(value, int) for value in every)
+        wide = bool(listed) and min(ends) > 0 and max(ends) >= DECADES * min(ends)
+        log, whole = wide, all(isinstance(value, int) for value in every)
         if domain is not None and not isinstance(domain, Choice):
             ends += [float(domain.low), float(domain.high)]
             log, whole = domain.log, domain.kind == "int"
