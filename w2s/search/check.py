@@ -13,6 +13,7 @@ from w2s.search.measure import supervisors
 from w2s.search.searched import Searched
 from w2s.search.space import begins, pattern_of
 from w2s.search.trials import Trial, corner_trials, grid_trials, random_trials, students, trial_recipe
+from w2s.search.verdict import learns_from_a_student
 from w2s.stages import Probe
 
 Told = Callable[[int, int], None]
@@ -128,6 +129,11 @@ def _check_measured(searched: Searched, recipe: Recipe) -> None:
         if search.scheduler in EARLY and isinstance(student, Probe):
             what = f"{search.scheduler} stops students on their way, and strong is a probe, which is trained in one go"
             raise BadInput(searched.where("scheduler"), what, "set search.scheduler: fifo")
+        if search.scheduler in EARLY and learns_from_a_student(student):
+            what = f"{search.scheduler} compares trials while they train, and the last student of a chain agrees with the one before it"
+            raise BadInput(
+                searched.where("scheduler"), what, "set search.scheduler: fifo; the end is judged by the supervisor"
+            )
         if search.scheduler == "hyperband" and learner.evaluate != "epoch":
             what = "hyperband must know how many evaluations a training has, and strong.evaluate counts steps"
             raise BadInput(searched.where("scheduler"), what, "set strong.evaluate: epoch, or search.scheduler: asha")

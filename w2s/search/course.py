@@ -20,6 +20,7 @@ from w2s.recipe import Recipe
 from w2s.search.measure import MARKS, Measure, Point, averaged, supervisor_ce
 from w2s.search.table import Row, Status
 from w2s.search.trials import Trial, students
+from w2s.search.verdict import Verdict, verdicts
 from w2s.stages import Grade, Model, Stage, walk
 
 BROKEN = ("failed", "skipped")
@@ -42,6 +43,7 @@ class Course:
     points: dict[int, dict[int, dict[str, float]]] = field(default_factory=dict)  # seed -> step -> marks
     final: dict[int, Point] = field(default_factory=dict)  # seed -> marks of the step that was kept
     shares: dict[int, float] = field(default_factory=dict)  # seed -> share of the student's training that is done
+    verdicts: dict[int, Verdict] = field(default_factory=dict)  # seed -> what else its student is judged by
     began: float | None = None  # when the first of its students did
     status: Status = "running"
     why: str = ""
@@ -52,7 +54,7 @@ class Course:
         outcomes = recipe.outcomes[recipe.method]
         found = students(recipe)
         grades = {seed: outcome.transfer for seed, outcome in outcomes.items() if outcome.transfer is not None}
-        return cls(trial, number, recipe, found, grades, row, _points_of(row))
+        return cls(trial, number, recipe, found, grades, row, _points_of(row), verdicts=verdicts(recipe))
 
     @cached_property
     def jobs(self) -> dict[str, Job]:
@@ -60,8 +62,9 @@ class Course:
 
     @cached_property
     def goals(self) -> dict[str, Stage]:
-        """Key -> stage: the students, and their grades on the test rows."""
-        return {stage.key: stage for stage in (*self.students.values(), *self.grades.values())}
+        """Key -> stage: the students, what they are judged by, and their grades on the test rows."""
+        judged = [stage for verdict in self.verdicts.values() for stage in verdict.stages]
+        return {stage.key: stage for stage in (*self.students.values(), *judged, *self.grades.values())}
 
     @cached_property
     def _seed_of(self) -> dict[str, int]:
@@ -90,7 +93,8 @@ class Course:
         """Take what finished students have left, and see whether all is done or something has failed."""
         states = dict(zip(self.goals, scheduler.states_of(self.goals), strict=True))
         for seed, student in self.students.items():
-            if seed not in self.final and states[student.key] in THERE:
+            asked = [student, *(self.verdicts[seed].stages if seed in self.verdicts else ())]
+            if seed not in self.final and all(states[stage.key] in THERE for stage in asked):
                 self._read(seed, student, store)
         if any(state in BROKEN for state in states.values()):
             self.status = "failed"
@@ -106,7 +110,8 @@ class Course:
             int(point["step"]): {name: point[name] for name in MARKS if name in point} for point in curve
         }
         metrics = store.receipt(student.key).metrics
-        self.final[seed] = {name: metrics[f"val_{name}"] for name in MARKS if f"val_{name}" in metrics}
+        own = {name: metrics[f"val_{name}"] for name in MARKS if f"val_{name}" in metrics}
+        self.final[seed] = own | (self.verdicts[seed].marks(store) if seed in self.verdicts else {})
         self.shares[seed] = 1.0
 
     def reports(self) -> list[dict[int, Point]]:

@@ -99,6 +99,10 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "search": {"space": ALPHA, "scheduler": "asha"},
         "strong": {"model": {"source": "tiny:bert"}, "probe": {}, "max_tokens": 64},
     },
+    "asha_over_a_chain": {
+        "search": {"space": {"method.chain.*.epochs": [1, 2]}, "scheduler": "asha", "trials": 2},
+        "method": {"kind": "bootstrap"},
+    },
     "hyperband_by_steps": {"search": {"space": ALPHA, "scheduler": "hyperband"}, "strong__evaluate": 5},
     "nothing_is_evaluated": {"search": {"space": ALPHA}, "strong__evaluate": "never"},
     "honest_objective_of_an_oracle": {"search": {"space": ALPHA}, "strong__select": "oracle"},
