@@ -15,8 +15,10 @@ from w2s.stages import (
     Corrupt,
     Embed,
     Filter,
+    Generate,
     Given,
     Grade,
+    GradeAnswers,
     Model,
     Predict,
     Probe,
@@ -26,6 +28,7 @@ from w2s.stages import (
     Stage,
     TopoFilter,
     Train,
+    Write,
 )
 
 TARGETS: Mapping[type[Stage], str] = {
@@ -43,6 +46,9 @@ TARGETS: Mapping[type[Stage], str] = {
     Relabel: "w2s.work.relabel:run",
     Corrupt: "w2s.work.corrupt:run",
     Grade: "w2s.work.grade:run",
+    Write: "w2s.work.write:run",
+    Generate: "w2s.work.generate:run",
+    GradeAnswers: "w2s.work.grade_answers:run",
 }
 PRELOAD = ("w2s.work.train", "w2s.work.predict")
 """What a warm worker loads once: torch, transformers and every stage's code."""
@@ -76,7 +82,7 @@ def _pack(stage: Stage) -> str:
     taught = _taught(stage)
     if isinstance(taught, Probe):
         return f"{stage.kind} {taught.features.key}"
-    return f"Grade {stage.rows.rows.key}" if isinstance(stage, Grade) else ""
+    return f"Grade {stage.rows.rows.key}" if type(stage) is Grade else ""  # of answers, a handful: one by one
 
 
 def _target(stage: Stage) -> str:
@@ -94,7 +100,7 @@ def _resources(recipe: Recipe, stage: Stage, machine: Machine) -> Resources:
         return Resources(machine.cpus)
     many = machine.devices > 1 or machine.offload != "none"
     gang = machine.is_gang and (
-        isinstance(stage, Train | Adapt) or machine.zero == 3 or (machine.zero == "auto" and many)
+        isinstance(stage, Train | Adapt | Write) or machine.zero == 3 or (machine.zero == "auto" and many)
     )
     if not gang:
         return Resources(machine.cpus, machine.gpus)
@@ -106,7 +112,7 @@ def _taught(stage: Stage) -> Model | None:
     """The model a stage trains or asks."""
     if isinstance(stage, Model):
         return stage
-    return stage.model if isinstance(stage, Predict) else None
+    return stage.model if isinstance(stage, Predict | Generate) else None
 
 
 def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, Any]]:
@@ -126,9 +132,10 @@ def _machines(recipe: Recipe, stage: Stage) -> tuple[Machine | None, dict[str, A
         return machine, {"features": taught.features.key, "layers": [str(layer) for layer in taught.learner.probe.read]}
     if isinstance(taught, Probe):
         return machine, {}
-    if not isinstance(stage, Train):
+    if not isinstance(stage, Train | Write):
         return machine, _host(machine)
-    return machine, _trains(recipe, machine, taught.learner.model if stage.start is None else None)
+    adapted = isinstance(stage, Train) and stage.start is not None
+    return machine, _trains(recipe, machine, None if adapted else taught.learner.model)
 
 
 def _trains(recipe: Recipe, machine: Machine, model: ModelRef | None) -> dict[str, Any]:

@@ -159,7 +159,10 @@ def tune(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with a search that must have begun.")] = False,
     extend: Annotated[
-        int, typer.Option("--extend", metavar="N", help="N trials more; those stopped early are judged again.")
+        int,
+        typer.Option(
+            "--extend", metavar="N", help="N trials beyond search.trials; those stopped early are judged again."
+        ),
     ] = 0,
     dashboard: Annotated[bool, typer.Option(help="Start Ray's dashboard on loopback (local cluster only).")] = False,
     plain: Annotated[bool, typer.Option("--plain", help="Log lines instead of a live display.")] = False,

@@ -16,7 +16,7 @@ from cluster.job import Receipt
 from cluster.sizes import Sizes
 from cluster.store import Store
 from w2s.learner import ModelRef
-from w2s.stages import Embed, Part, Predict, Prompted, Rows, Stage
+from w2s.stages import Embed, Generate, Part, Predict, Prompted, Rows, Stage
 from w2s.uses import use_of
 
 FLOPS_PER_CORE = 100e9  # what one CPU core reaches in fp32 training, in order of magnitude
@@ -71,7 +71,7 @@ class Rates:
             return statistics.median(seen)
         use = use_of(stage)
         if use is not None:
-            epochs = 1.0 if isinstance(stage, Predict | Prompted) else 3 * use.learner.epochs
+            epochs = 1.0 if isinstance(stage, Predict | Prompted | Generate) else 3 * use.learner.epochs
             return self._by_size(
                 use.learner.model, _tokens(stage, use.learner.max_tokens), epochs * self._rows_of(stage)
             )
@@ -91,7 +91,7 @@ class Rates:
             return None
         learner, rows, length = use.learner, self._rows_of(stage), _tokens(stage, use.learner.max_tokens)
         speeds = self._speeds.get(_model_of(learner.dump()))
-        if isinstance(stage, Predict | Prompted):
+        if isinstance(stage, Predict | Prompted | Generate):
             tokens = float(rows * length)
             flops = tokens * sizes.forward_flops(length)
             steps = None

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,16 @@ class Example:
     def id(self) -> str:
         """16 hex digits over group and texts."""
         return example_id(self.group, self.texts)
+
+
+@dataclass(frozen=True)
+class Answered(Example):
+    """An example whose truth is a text to be written after its one text: there are no classes, and `label` is 0.
+
+    `answer` is as it follows the text, its space before it included (" Qxc1+"); not part of the identity.
+    """
+
+    answer: str = field(kw_only=True)
 
 
 def example_id(group: str, texts: tuple[str, ...]) -> str:

@@ -52,19 +52,7 @@ class LabelTable:
 
         Raises BadInput with counts and sample ids when a wanted row has no label, or any id appears twice.
         """
-        place: dict[str, int] = {}
-        doubled = []
-        for i, row_id in enumerate(self.ids):
-            if row_id in place:
-                doubled.append(row_id)
-            place[row_id] = i
-        missing = [row_id for row_id in wanted if row_id not in place]
-        for fault, ids in (("are labelled twice", doubled), ("have no label", missing)):
-            if ids:
-                raise BadInput(
-                    where, f"{len(ids)} of {len(wanted)} rows {fault}, e.g. {', '.join(ids[:3])}", "run `w2s verify`"
-                )
-        order = np.array([place[row_id] for row_id in wanted], dtype=np.int64)
+        order = np.array(places(self.ids, wanted, where), dtype=np.int64)
         weights_N = None if self.weights_N is None else self.weights_N[order]
         return LabelTable(tuple(wanted), self.probs_NC[order], self.logits_NC[order], weights_N)
 
@@ -89,6 +77,25 @@ class LabelTable:
         weighted = "weight" in table.column_names
         weights = np.array(table["weight"].to_pylist(), dtype=np.float64) if weighted else None
         return cls(tuple(table["id"].to_pylist()), probs, logits, weights)
+
+
+def places(ids: Sequence[str], wanted: Sequence[str], where: str) -> list[int]:
+    """Where each wanted row stands among `ids`.
+
+    Raises BadInput with counts and sample ids when a wanted row is not there, or any id appears twice.
+    """
+    place: dict[str, int] = {}
+    doubled = []
+    for i, row_id in enumerate(ids):
+        if row_id in place:
+            doubled.append(row_id)
+        place[row_id] = i
+    missing = [row_id for row_id in wanted if row_id not in place]
+    for fault, found in (("are labelled twice", doubled), ("have no label", missing)):
+        if found:
+            what = f"{len(found)} of {len(wanted)} rows {fault}, e.g. {', '.join(found[:3])}"
+            raise BadInput(where, what, "run `w2s verify`")
+    return [place[row_id] for row_id in wanted]
 
 
 def softmax(logits_NC: Floats) -> Floats:

@@ -12,7 +12,7 @@ from cluster.errors import BadInput
 from cluster.key import content_key
 from cluster.zero import cut
 from w2s import loss as losses
-from w2s import writes
+from w2s import writes, written
 from w2s.config import Config
 from w2s.learner import Learner, ModelRef
 from w2s.machines import Machine, Machines
@@ -20,7 +20,7 @@ from w2s.method import MethodConfig
 from w2s.registry import module, union, unknown
 from w2s.search.config import Search
 from w2s.seeds import Seeds
-from w2s.stages import Model, Outcome, Split, Stage, reached, walk
+from w2s.stages import Model, Outcome, Split, Stage, Write, reached, walk
 from w2s.task import TaskConfig
 from w2s.world import World
 
@@ -94,6 +94,14 @@ class Recipe(Config):
             raise ValueError(f"{used[0].model.source} is a column of task features; this task is {self.task.kind}")
         return self
 
+    @model_validator(mode="after")
+    def _written(self) -> Recipe:
+        for side, learner in (("weak", self.weak), ("strong", self.strong)):
+            fault = written.fault(self.task, side, learner)
+            if fault:
+                raise ValueError(fault)
+        return self
+
     @property
     def methods(self) -> tuple[MethodConfig, ...]:
         """The method and its baselines, each once."""
@@ -150,10 +158,13 @@ class Recipe(Config):
 
         Reads no data; of a model that is on this disk and is to write words, its config.
         """
-        writes.check(self.goals(), self.strong.model)
-        taught = [stage for stage in reached(*self.goals()) if isinstance(stage, Model)]
+        goals = self.goals()
+        written.check(self.task, self.outcomes)
+        writes.check(goals, self.strong.model)
+        taught = [stage for stage in reached(*goals) if isinstance(stage, Model)]
         for stage in taught:
-            losses.check(stage.loss, self.task.n_classes)
+            if not isinstance(stage, Write):  # there are no classes a loss might not serve
+                losses.check(stage.loss, self.task.n_classes)
             fault = self._fault(stage.learner, f"batch of {stage.learner.model.short}")
             if fault:
                 raise BadInput("machines", fault)

@@ -9,18 +9,20 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from cluster.errors import BadInput
-from w2s.examples import Example, hash_unit
+from w2s.examples import Answered, Example, hash_unit
 
 SAMPLES = 3  # how many ids an error shows
 
 
 def check(
-    where: str, rows: Iterable[Example], n_classes: int, *, drop_conflicts: bool = False
+    where: str, rows: Iterable[Example], n_classes: int | None, *, drop_conflicts: bool = False
 ) -> tuple[list[Example], dict[str, int]]:
     """The usable rows and the counts of what was dropped (repeated rows, candidates without a right one, two labels).
 
+    `n_classes` None: rows have answers to be written instead, and one text each.
+
     Raises BadInput: no rows, labels outside 0 .. n_classes-1, mixed numbers of texts, highlights outside their text, a
-    row with two labels, one class.
+    row with two labels, one class, a row without an answer.
     """
     # C texts that are all the same have no right answer (hh-rlhf has such pairs)
     everything = list(rows)
@@ -28,11 +30,14 @@ def check(
     telling = [row for row in different if not _doubled(row)]
     if not telling:
         raise BadInput(where, "no rows", "check the path and the file's contents")
-    _refuse_shapes(where, telling, n_classes)
+    if n_classes is None:
+        _refuse_unanswered(where, telling)
+    else:
+        _refuse_shapes(where, telling, n_classes)
     first: dict[str, Example] = {}
     conflicting: set[str] = set()
     for row in telling:
-        if first.setdefault(row.id, row).label != row.label:
+        if truth(first.setdefault(row.id, row)) != truth(row):
             conflicting.add(row.id)
     if conflicting and not drop_conflicts:
         raise BadInput(
@@ -88,10 +93,16 @@ def apart(where: str, train: Sequence[Example], test: Sequence[Example], *, drop
 
 
 def refuse_one_class(where: str, rows: Sequence[Example], remedy: str) -> None:
-    """Raises BadInput when all rows have the same label."""
-    found = {row.label for row in rows}
+    """Raises BadInput when all rows have the same label, or the same answer."""
+    found = {truth(row) for row in rows}
     if len(found) < 2:
-        raise BadInput(where, f"all {len(rows)} rows have label {found.pop() if found else 'none'}", remedy)
+        what = "answer" if any(isinstance(value, str) for value in found) else "label"
+        raise BadInput(where, f"all {len(rows)} rows have {what} {found.pop() if found else 'none'}", remedy)
+
+
+def truth(row: Example) -> int | str:
+    """What is true of a row: its answer where it has one, else its class."""
+    return row.answer if isinstance(row, Answered) else row.label
 
 
 def samples(ids: Iterable[str]) -> str:
@@ -118,6 +129,17 @@ def _refuse_shapes(where: str, rows: Sequence[Example], n_classes: int) -> None:
         what = f"{len(outside)} rows have labels outside 0..{n_classes - 1}: {labels}"
         raise BadInput(where, f"{what} ({samples(row.id for row in outside)})", "map them to 0, 1, ...")
     _refuse_highlights(where, rows)
+
+
+def _refuse_unanswered(where: str, rows: Sequence[Example]) -> None:
+    """For tasks of written answers: one text a row, and an answer that is more than space."""
+    for fault, wrong in (
+        ("no answer", [row for row in rows if not (isinstance(row, Answered) and row.answer.strip())]),
+        ("more than one text", [row for row in rows if len(row.texts) != 1]),
+    ):
+        if wrong:
+            what = f"{len(wrong)} rows have {fault} ({samples(row.id for row in wrong)})"
+            raise BadInput(where, what, "give every row one text and the answer to be written after it")
 
 
 def _refuse_highlights(where: str, rows: Sequence[Example]) -> None:

@@ -44,6 +44,21 @@ class TaskConfig(Config):
         return self.N_CLASSES
 
     @property
+    def writes(self) -> bool:
+        """Whether a row's truth is a text that a language model is to write: its examples are then `Answered`."""
+        return False
+
+    @property
+    def max_new_tokens(self) -> int:
+        """The most tokens that are written for an answer, the end token among them, in any tokenizer."""
+        raise TypeError(f"task {self.kind} has no written answers")
+
+    @property
+    def told(self) -> str:
+        """The task for errors: its kind, and the choice that makes it what it is."""
+        return self.kind
+
+    @property
     def chance(self) -> float:
         """Accuracy of the best constant answer under these choices."""
         return 1 / self.n_classes if self.balance else self.CHANCE
@@ -66,7 +81,8 @@ def load(config: TaskConfig, split: Split) -> Loaded:
     """
     rows: Iterator[Example] = registry.module("tasks", config.kind).examples(config, split)
     where = f"task {config.kind}, {split} split"
-    sifted, dropped = sift.check(where, rows, config.n_classes, drop_conflicts=config.drop_conflicts)
+    n_classes = None if config.writes else config.n_classes
+    sifted, dropped = sift.check(where, rows, n_classes, drop_conflicts=config.drop_conflicts)
     count = config.n_train if split == "train" else config.n_test
     kept = sift.pick(sifted, count, config.n_classes if config.balance else None)
     sift.refuse_one_class(where, kept, f"raise n_{split} (it is {count})")

@@ -23,10 +23,10 @@ from w2s.fit import Fit, fit, rows_of
 from w2s.learner import Learner, ModelRef
 from w2s.machines import Machine
 from w2s.sizes import config_place
-from w2s.stages import Adapt, Predict, Probe, Prompted, Stage, Train
+from w2s.stages import Adapt, Generate, Predict, Probe, Prompted, Stage, Train, Write
 
-How = Literal["trained", "adapted", "prompted"]
-LOGITS_BYTES = 2**32  # most that an Adapt stage's logits take (w2s.work.adapt), which no classifier has
+How = Literal["trained", "adapted", "prompted", "writing"]
+LOGITS_BYTES = 2**32  # most that an Adapt or Write stage's logits take (w2s.work.adapt), which no classifier has
 LOGITS_COPIES = 4  # of every logit: as the model gave it, widened, normalised, and its gradient
 ASKED_TOKENS = 8_192  # padded tokens of a forward pass without gradients (w2s.work.evaluate)
 
@@ -50,6 +50,10 @@ def use_of(stage: Stage) -> Use | None:
         return Use(stage.learner, "adapted")
     if isinstance(stage, Prompted):
         return Use(Learner(model=stage.model, max_tokens=stage.max_tokens, precision=stage.precision), "prompted")
+    if isinstance(stage, Write):
+        return Use(stage.learner, "writing")
+    if isinstance(stage, Generate):
+        return Use(stage.model.learner, "writing")
     if isinstance(stage, Train):
         return Use(stage.learner)
     if isinstance(stage, Predict) and not isinstance(stage.model, Probe):
@@ -60,8 +64,9 @@ def use_of(stage: Stage) -> Use | None:
 def sizes_in(use: Use, counted: Sizes) -> Sizes:
     """Sizes as used, from those of the same learner as a classifier.
 
-    Adapted: every token meets the unembedding, and its logits are held (as many as the stage holds at once). Prompted: nothing
-    learns, and one token a text is shown to the unembedding, which costs no more than the head did.
+    Adapted: every token meets the unembedding, and its logits are held (as many as the stage holds at once). Writing is counted
+    as that, though its answers' tokens alone do: how many these are, no config tells.
+    Prompted: nothing learns, and one token a text is shown to the unembedding, which costs no more than the head did.
     """
     if use.how == "trained":
         return counted

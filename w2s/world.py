@@ -17,8 +17,10 @@ from w2s.stages import (
     Corrupt,
     Embed,
     Filter,
+    Generate,
     Given,
     Grade,
+    GradeAnswers,
     HowCombined,
     HowFiltered,
     HowRelabelled,
@@ -39,6 +41,7 @@ from w2s.stages import (
     Structure,
     TopoFilter,
     Train,
+    Write,
 )
 from w2s.task import TaskConfig
 
@@ -92,10 +95,13 @@ class World:
 
         Held-out rows carry labels of the same origin, so selection never sees a truth the student would not have;
         `select: oracle` alone looks at ground truth, and every table says so. `start`: from an adapted model. `leg`: only this
-        one of several (see `legs`), `before` being the one before it.
+        one of several (see `legs`), `before` being the one before it. Where the task's answers are written, a learner learns to
+        write them.
         """
         rows = part if isinstance(part, Part) else self.part(part)
         seed, loss = self.seed if seed is None else seed, loss or Xent()
+        if self.task.writes and start is None and leg is None:  # those are a classifier's, and refused by `w2s.written`
+            return self._write(learner, rows, labels, loss, seed)
         if leg is not None:
             self._check_legs(learner)
         watched = learner.evaluate != "never" or leg is not None
@@ -113,6 +119,13 @@ class World:
             )
         seed = seed if learner.head == "normal" else 0  # a head that starts from zero knows no other chance
         return Probe(learner, rows, own, loss, seed, val, val_labels, features=self.embed(learner))
+
+    def _write(self, learner: Learner, rows: Part, labels: Labels | None, loss: LossConfig, seed: int) -> Write:
+        """Finetune `learner` to write. A written label is certain, so soft and hard are one loss."""
+        _check_writes(learner)
+        loss = Xent() if isinstance(loss, Xent) else loss
+        own = None if labels is None else labels.on(rows)
+        return Write(learner, rows, own, loss, seed, max_new_tokens=self.task.max_new_tokens)
 
     def legs(
         self,
@@ -195,8 +208,11 @@ class World:
         return [self.train(self.weak, "weak", seed=self.seed + MEMBER_STRIDE * i) for i in range(count)]
 
     def predict(self, model: Supervisor, part: PartName | Part) -> Labels:
-        """A model's probabilities on a part's rows; labels that came with the task are asked for those rows."""
+        """A model's probabilities on a part's rows, or what it writes there; labels that came with the task are asked for
+        those rows."""
         rows = part if isinstance(part, Part) else self.part(part)
+        if isinstance(model, Write):
+            return Generate(model, rows, model.max_new_tokens)
         return model.on(rows) if isinstance(model, Labels) else Predict(model, rows)
 
     def combine(self, labels: Sequence[Labels], how: HowCombined = "mean_prob") -> Labels:
@@ -204,7 +220,9 @@ class World:
         return labels[0] if len(labels) == 1 else Combine(tuple(labels), how)
 
     def harden(self, labels: Labels) -> Labels:
-        """Each row's most probable class as certain: the vote of a crowd of one."""
+        """Each row's most probable class as certain: the vote of a crowd of one. What is written is certain already."""
+        if self.task.writes:
+            return labels
         return Combine((labels,), "majority")
 
     def relabel(
@@ -238,7 +256,8 @@ class World:
     def grade(self, labels: Labels, supervisor: Labels | None = None) -> Grade:
         """Labels against the truth of the test rows, and agreement with the supervisor's there."""
         test = self.part("test")
-        return Grade(labels.on(test), test, None if supervisor is None else supervisor.on(test))
+        kind = GradeAnswers if self.task.writes else Grade
+        return kind(labels.on(test), test, None if supervisor is None else supervisor.on(test))
 
     def outcome(
         self,

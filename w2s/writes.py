@@ -1,7 +1,7 @@
 """Whether a model predicts next words, as far as this disk tells without loading it or torch: from its config.json alone.
 
-What reads texts first (`generative`) or is asked in words (`prompted`) needs a model that does. A model that is not here yet, or is
-of a kind not listed, is for the stage itself to judge.
+What reads texts first (`generative`), is asked in words (`prompted`) or writes answers needs a model that does. A model that is not
+here yet, or is of a kind not listed, is for the stage itself to judge.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 from cluster.errors import BadInput
 from w2s.learner import ModelRef
 from w2s.sizes import config_place
-from w2s.stages import Adapt, Prompted, Stage, reached
+from w2s.stages import Adapt, Prompted, Stage, Write, reached
 
 FILL_IN_BLANKS = frozenset({
     "albert", "bart", "bert", "big_bird", "camembert", "convbert", "data2vec-text", "deberta", "deberta-v2", "distilbert",
@@ -29,9 +29,9 @@ FILL_IN_BLANKS = frozenset({
 def check(stages: Iterable[Stage], strong: ModelRef) -> None:
     """Raise BadInput for a stage that needs next words of a model known to predict none. Reads config.json files."""
     for stage in reached(*stages):
-        if not isinstance(stage, Adapt | Prompted):
+        if not isinstance(stage, Adapt | Prompted | Write):
             continue
-        model = stage.learner.model if isinstance(stage, Adapt) else stage.model
+        model = stage.model if isinstance(stage, Prompted) else stage.learner.model
         kind = reads_both_ways(model)
         if kind is not None:
             raise BadInput(

@@ -4,6 +4,7 @@
     misfits       how far a student is from its supervisor, and what it gained
     selector      which weak model to learn from, by weak loss and misfit
     temperature   probabilities made as sure as they are right
+    texts         of written answers, by exact match
     resample      the paired bootstrap over seeds and rows
     recovery      PGR, with an interval, or against a fixed floor and ceiling
 
@@ -33,10 +34,11 @@ from w2s.metrics.scores import (
 )  # fmt: skip
 from w2s.metrics.selector import choose, fit_slope, predicted_losses
 from w2s.metrics.temperature import at_temperature, fit_temperature
+from w2s.metrics.texts import grade_texts, matches
 
 __all__ = [
     "ECE_BINS", "GAP_IN_SE", "SLACK", "TINY", "Estimate", "Fixed", "Flags", "Floats", "Interval", "Ints", "Recovered", "Sums",
     "accuracy", "agreement", "at_temperature", "auroc", "brier", "briers", "check", "choose", "ece", "fit_slope",
-    "fit_temperature", "gap_error", "grade", "interval", "log_loss", "log_losses", "misfit", "misfit_terms", "pgr",
-    "predicted_losses", "recovered", "sums", "to_json",
+    "fit_temperature", "gap_error", "grade", "grade_texts", "interval", "log_loss", "log_losses", "matches", "misfit",
+    "misfit_terms", "pgr", "predicted_losses", "recovered", "sums", "to_json",
 ]  # fmt: skip

@@ -37,6 +37,8 @@ def gather(recipe: Recipe, store: Store) -> ReportInput:
 
 
 def _majority(facts: dict[str, Any]) -> float | None:
+    if "majority" in facts:  # of written answers, which are no classes
+        return float(facts["majority"])
     counts = [value for name, value in facts.items() if name.startswith("test_class_")]
     return max(counts) / sum(counts) if counts else None
 

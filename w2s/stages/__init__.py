@@ -1,9 +1,12 @@
 """The stages: frozen values whose inputs are their fields. Equal work has an equal key, whoever asks for it.
 
 Rows, Train, Predict, Combine and Grade carry most methods. Embed and Probe stand in for Train where a frozen model's hidden
-states are computed once and only a head is trained on them. Nothing here imports torch or ray.
+states are computed once and only a head is trained on them. Write, Generate and GradeAnswers stand in for Train, Predict and
+Grade where a task's answers are texts to be written. Nothing here imports torch or ray.
 """
 
+from w2s.stages.answers import Answers as Answers
+from w2s.stages.answers import Generate as Generate
 from w2s.stages.base import Stage as Stage
 from w2s.stages.base import Value as Value
 from w2s.stages.base import reached as reached
@@ -28,7 +31,9 @@ from w2s.stages.models import Leg as Leg
 from w2s.stages.models import Model as Model
 from w2s.stages.models import Probe as Probe
 from w2s.stages.models import Train as Train
+from w2s.stages.models import Write as Write
 from w2s.stages.outcome import Grade as Grade
+from w2s.stages.outcome import GradeAnswers as GradeAnswers
 from w2s.stages.outcome import Outcome as Outcome
 from w2s.stages.parts import Part as Part
 from w2s.stages.parts import PartName as PartName

@@ -120,6 +120,17 @@ class Train(Model):
 
 
 @dataclass(frozen=True)
+class Write(Model):
+    """Finetune a learner's language model to write the answers of a part: the true ones, or those of an Answers stage.
+
+    `loss` is the next-token cross-entropy of an answer's tokens and the end after it; a prompt is read, not learned. A prompt
+    leaves room for an answer of `max_new_tokens`. Nothing is held out.
+    """
+
+    max_new_tokens: int = field(kw_only=True)
+
+
+@dataclass(frozen=True)
 class Probe(Model):
     """Fit a linear head on hidden states that an Embed stage holds."""
 

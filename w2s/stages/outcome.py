@@ -23,6 +23,11 @@ class Grade(Stage):
 
 
 @dataclass(frozen=True)
+class GradeAnswers(Grade):
+    """Written answers held against the true ones, and against the supervisor's: right is an exact match."""
+
+
+@dataclass(frozen=True)
 class Outcome:
     """What a method promises: grades on the test rows, and whatever else it wants kept, by name.
 

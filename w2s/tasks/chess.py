@@ -1,8 +1,8 @@
-"""Chess: is this the move that solves a puzzle? The solution against another legal move. (Lichess puzzle database, CC0)
+"""Chess: is this the move that solves a puzzle, or which move does, in writing? (Burns et al. 2023, A.2; Lichess puzzles, CC0)
 
-After Burns et al. 2023, appendix A.2, where a model writes the move; here a move is judged, in every form and by every method:
-`generative` reads positions and moves as plain text first, `prompted` asks for a word that says whether the move is the solution.
-No method writes a move yet. Needs python-chess (`pip install 'w2s[chess]'`, GPL-3).
+`answer: choice` has a move judged: the solution against another legal move. `answer: move` is the paper's own task: a language
+model writes the move (" Qxc1+"), and is right where it writes that move exactly. Needs python-chess (`pip install 'w2s[chess]'`,
+GPL-3).
 
 Read from: the lichess CSV or its copy on the hub (FEN, Moves: the first move is the opponent's); jsonl with `fen`, the position
 to solve, and `solution` (moves as e2e4) or `best_move`; or a .pgn file, where each game's last move is the one to find.
@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from cluster.errors import BadEnvironment, BadInput
 from w2s import choices
 from w2s.choices import Form, Question
-from w2s.examples import Example, hash_unit
+from w2s.examples import Answered, Example, hash_unit
 from w2s.hub import HubTaskConfig, rows
 from w2s.tables import Row
 from w2s.task import Split
@@ -28,6 +28,7 @@ from w2s.task import Split
 if TYPE_CHECKING:
     from chess import Board, Move
 
+LONGEST_MOVE = len(" Qa1xb2+") + 2  # tokens at most: one a character, a space some tokenizers begin with, and the end
 FORMS: dict[str, Form] = {"single": "single", "all": "all", "candidates": "choice"}
 
 
@@ -38,10 +39,13 @@ class Config(HubTaskConfig):
 
     kind: Literal["chess"] = "chess"
     hub_id: str = "Lichess/chess-puzzles"
+    answer: Literal["choice", "move"] = Field(
+        "choice", description="choice: a move is judged; move: a language model writes it"
+    )
     form: Literal["single", "all", "candidates"] = Field(
         "single",
         description="single: a position with one move, the solution or not; all: both, an item each; "
-        "candidates: both, scored against each other",
+        "candidates: both, scored against each other; means nothing to answer: move",
     )
     notation: Literal["fen", "moves"] = Field(
         "fen", description="the position as FEN, or the moves that led there (PGN alone has them)"
@@ -50,6 +54,40 @@ class Config(HubTaskConfig):
     max_rating: int | None = Field(None, description="leave out harder puzzles")
     share: float = Field(1.0, gt=0, le=1, description="read this share of the puzzles, by hash (the hub has millions)")
     test_share: float = Field(0.1, gt=0, lt=1, description="share of the positions that are the test split, by hash")
+
+    @model_validator(mode="after")
+    def _written(self) -> Config:
+        if self.writes and (self.form != "single" or self.balance):
+            field = "balance" if self.balance else "form"
+            raise ValueError(f"answer: move shows no move to judge and has no classes: leave {field} out")
+        return self
+
+    @property
+    def writes(self) -> bool:
+        """Whether the move is written."""
+        return self.answer == "move"
+
+    @property
+    def max_new_tokens(self) -> int:
+        """As many as any move has characters."""
+        return LONGEST_MOVE
+
+    @property
+    def chance(self) -> float:
+        """Whoever writes at random finds no move."""
+        return 0.0 if self.writes else super().chance
+
+    @property
+    def told(self) -> str:
+        """`chess answer: move`."""
+        return f"{self.kind} answer: {self.answer}" if self.writes else self.kind
+
+    def identity(self) -> dict[str, Any]:
+        """Choices among moves are keyed as they were before moves were written."""
+        fields = super().identity()
+        if not self.writes:
+            del fields["answer"]
+        return fields
 
     @property
     def fetched(self) -> tuple[Split, ...]:
@@ -72,19 +110,26 @@ ROWS: tuple[dict[str, Any], ...] = (
 
 @dataclass(frozen=True)
 class Puzzle:
-    """A position with the side to move, the move that solves it, and the moves that led there where they are known."""
+    """A position with the side to move, the move that solves it, and the moves that led there where they are known.
+
+    `each` has those moves with a number before every one, as the paper writes them: "1. d4 1... Nf6".
+    """
 
     board: Board
     solution: Move
     before: str | None
+    each: str | None
 
 
 def examples(config: Config, split: Split) -> Iterator[Example]:
-    """One or two items a puzzle; a position is a group. A position with a single legal move is left out.
+    """One or two items a puzzle; a position is a group.
 
-    Moves are written as SAN without the signs of check and mate: "#" would give the solution of most puzzles away. The
-    other move is drawn by hash from the legal ones; where the solution is mate, from those that are not. Raises
-    BadEnvironment without python-chess.
+    answer: move: the position, after which the move is to be written as SAN, with its sign of check or mate.
+    answer: choice: a position with a single legal move is left out. Moves are written as SAN without the signs of check and
+    mate: "#" would give the solution of most puzzles away. The other move is drawn by hash from the legal ones; where the
+    solution is mate, from those that are not.
+
+    Raises BadEnvironment without python-chess.
     """
     _require_chess()
     for row in _rows(config, split if config.apart else "train"):
@@ -93,6 +138,9 @@ def examples(config: Config, split: Split) -> Iterator[Example]:
         puzzle = _puzzle(row)
         position = puzzle.board.epd()
         if config.apart or (hash_unit("test", position) < config.test_share) == (split == "test"):
+            if config.writes:
+                yield _answered(config, puzzle, row.where)
+                continue
             asked = _question(config, puzzle, row.where)
             yield from choices.items(asked, FORMS[config.form]) if asked else ()
 
@@ -103,14 +151,24 @@ def _question(config: Config, puzzle: Puzzle, where: str) -> Question | None:
     if other is None:
         return None
     moves = {move.uci(): board.san(move).rstrip("+#") for move in (puzzle.solution, other)}
-    if config.notation == "fen":
-        told = f"FEN: {board.fen()}\nMove:"
-    elif puzzle.before is not None:
-        number = f"{board.fullmove_number}." if board.turn else "" if puzzle.before else f"{board.fullmove_number}..."
-        told = f"{puzzle.before} {number}".strip()
-    else:
-        raise BadInput(where, "the moves that led to the position are not there", "set notation: fen, or give PGN")
+    black = "" if puzzle.before else f"{board.fullmove_number}..."
+    told = _told(config, board, puzzle.before, f"{board.fullmove_number}." if board.turn else black, where)
     return Question(group, (group,), tuple(moves), 0, lambda move: f"{told} {moves[move]}")
+
+
+def _answered(config: Config, puzzle: Puzzle, where: str) -> Answered:
+    board, group = puzzle.board, puzzle.board.epd()
+    told = _told(config, board, puzzle.each, f"{board.fullmove_number}{'.' if board.turn else '...'}", where)
+    return Answered((told,), 0, group, answer=f" {board.san(puzzle.solution)}")
+
+
+def _told(config: Config, board: Board, before: str | None, number: str, where: str) -> str:
+    """The position, up to where a move is due."""
+    if config.notation == "fen":
+        return f"FEN: {board.fen()}\nMove:"
+    if before is None:
+        raise BadInput(where, "the moves that led to the position are not there", "set notation: fen, or give PGN")
+    return f"{before} {number}".strip()
 
 
 def _other_move(board: Board, solution: Move, group: str) -> Move | None:
@@ -156,7 +214,7 @@ def _puzzle(row: Row) -> Puzzle:
         solution = board.parse_uci(moves[0] if moves else "")
     except ValueError as error:
         raise BadInput(row.where, f"not a puzzle: {error}", "check the position and its moves") from error
-    return Puzzle(board, solution, row.values.get("before"))
+    return Puzzle(board, solution, row.values.get("before"), row.values.get("each"))
 
 
 def _moves(row: Row) -> list[str]:
@@ -189,9 +247,11 @@ def _games(path: Path) -> Iterator[Row]:
                     raise BadInput(f"{path}: game {number}", f"not a puzzle: {what}", "correct or remove the game")
                 board = game.board()
                 told = board.variation_san(before) if before else ""
+                each = []
                 for move in before:
+                    each.append(f"{board.fullmove_number}{'.' if board.turn else '...'} {board.san(move)}")
                     board.push(move)
-                values = {"fen": board.fen(), "solution": [last.uci()], "before": told}
+                values = {"fen": board.fen(), "solution": [last.uci()], "before": told, "each": " ".join(each)}
                 rating = {"rating": game.headers["Rating"]} if "Rating" in game.headers else {}
                 yield Row(str(path), number, {**values, **rating})
     except OSError as error:

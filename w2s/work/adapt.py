@@ -48,7 +48,7 @@ def _run(context: Context) -> dict[str, Any]:
     with context.watch.busy(), sharded.loading(context.machines, learner, ranks):
         model, tokenizer = language.load_to_learn(learner, science["seed"])
         check_model(context, learner.model)
-    context = _with_logits(context, tokenizer)
+    context = with_logits(context, tokenizer)
     data = texts(context, rows, learner, tokenizer)
     stepper = ready(context, learner, model, None, ranks, science["seed"])
     loop = Reading(context, learner, stepper, tokenizer, data, None, seed=science["seed"])
@@ -92,7 +92,7 @@ def texts(context: Context, rows: RowTable, learner: Learner, tokenizer: Tokeniz
     return data
 
 
-def _with_logits(context: Context, tokenizer: Tokenizer) -> Context:
+def with_logits(context: Context, tokenizer: Tokenizer) -> Context:
     """The context with fewer tokens at once, where a large vocabulary's logits would take the room."""
     most = max(1, LOGITS_BYTES // (COPIES * len(tokenizer.hf)))
     fewer = min(int(context.machines["tokens_at_once"]), most)

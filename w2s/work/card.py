@@ -18,7 +18,7 @@ from typing import Any
 from cluster.job import Context
 from cluster.provenance import versions
 from w2s.learner import ModelRef, is_local
-from w2s.work.card_code import loading
+from w2s.work.card_code import WRITES, loading
 
 README = "README.md"
 LONGEST = 200  # characters of any one text
@@ -89,15 +89,7 @@ def write(folder: Path, facts: Facts) -> None:
 def card(facts: Facts) -> str:
     """The card as markdown with the hub's front matter."""
     model = ModelRef.model_validate(facts.learner["model"])
-    tuned = (
-        "finetuned with LoRA (the adapters are merged into the weights, and alone in `adapter/`)"
-        if facts.learner.get("lora")
-        else "finetuned"
-    )
-    what = (
-        f"`{_code(model.short)}`, {tuned} as a {_outputs(facts.about)} on the task `{_code(facts.task)}`, "
-        f"with a linear head over the {_POOLED[facts.about['pooling']]}."
-    )
+    what = f"`{_code(model.short)}`, {_tuned(facts)} on the task `{_code(facts.task)}`{_headed(facts.about)}."
     sections = [
         _front_matter(facts, model),
         f"# {_text(facts.name)}",
@@ -140,12 +132,29 @@ def _front_matter(facts: Facts, model: ModelRef) -> str:
     fields: dict[str, Any] = {"base_model": model.source} if model.form == "hub" else {}
     if transformer:
         fields["library_name"] = "transformers"
-    fields["tags"] = ["w2s", "weak-to-strong", "text-classification", *(["lora"] if facts.learner.get("lora") else [])]
+    kind = "text-generation" if facts.about["form"] == WRITES else "text-classification"
+    fields["tags"] = ["w2s", "weak-to-strong", kind, *(["lora"] if facts.learner.get("lora") else [])]
     fields["license"] = "unknown"
     return "\n".join(["---", *(f"{name}: {json.dumps(value)}" for name, value in fields.items()), "---"])
 
 
 _POOLED = {"last": "last token", "mean": "mean of the tokens", "cls": "first token"}
+
+
+def _tuned(facts: Facts) -> str:
+    """How it was finetuned, and as what."""
+    writes = facts.about["form"] == WRITES
+    apart = "" if writes else ", and alone in `adapter/`"
+    how = (
+        f"finetuned with LoRA (the adapters are merged into the weights{apart})"
+        if facts.learner.get("lora")
+        else "finetuned"
+    )
+    return f"{how} to write the answers (a causal language model)" if writes else f"{how} as a {_outputs(facts.about)}"
+
+
+def _headed(about: Mapping[str, Any]) -> str:
+    return "" if about["form"] == WRITES else f", with a linear head over the {_POOLED[about['pooling']]}"
 
 
 def _outputs(about: Mapping[str, Any]) -> str:

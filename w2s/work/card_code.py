@@ -47,9 +47,32 @@ rows = [tokenizer.encode(text, add_special_tokens=False).ids[:MAX_TOKENS] for te
 pooled = torch.stack([vectors[row].mean(dim=0) for row in rows])
 logits = pooled @ head.T"""
 
+_WRITER = """\
+import torch
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+folder = "."  # this folder
+prompt = "A text to be answered."
+
+tokenizer = AutoTokenizer.from_pretrained(folder)
+model = AutoModelForCausalLM.from_pretrained(folder).eval()
+
+batch = tokenizer(prompt, return_tensors="pt")
+with torch.no_grad():
+    written = model.generate(
+        input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], do_sample=False, num_beams=1,
+        max_new_tokens=MOST, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.eos_token_id,
+    )
+answer = tokenizer.decode(written[0, batch["input_ids"].shape[1] :], skip_special_tokens=True)"""
+
+WRITES = "language model"  # `form` in the w2s.json of a model that was finetuned to write
+
 
 def loading(about: Mapping[str, Any], learner: Mapping[str, Any]) -> str:
     """Text and code for a folder whose w2s.json says `about`, of a model finetuned as `learner` (`Learner.dump()`)."""
+    if about["form"] == WRITES:
+        code = _WRITER.replace("MOST", str(int(about["meta"]["max_new_tokens"])))
+        return f"With transformers alone; w2s is not needed.\n\n```python\n{code}\n```\n\n`answer` is what it writes, greedily."
     code = _STATIC if about["form"] == "static" else _TRANSFORMER.replace("POOL", _POOL[about["pooling"]])
     code = code.replace("MAX_TOKENS", str(int(learner["max_tokens"])))
     ending = (

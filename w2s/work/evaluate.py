@@ -9,10 +9,13 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from cluster.errors import Interrupted
+from cluster.job import Context
 from w2s.work.batches import by_length
 from w2s.work.dataset import Dataset
 from w2s.work.marks import marks
 from w2s.work.model import Tokenizer
+from w2s.work.ranks import Ranks
 from w2s.work.scorer import Scorer
 
 PREDICT_TOKENS = 8_192  # padded tokens per forward pass
@@ -23,6 +26,18 @@ def evaluate(
 ) -> dict[str, float]:
     """Its `marks` against the labels it learns from and ground truth. The same numbers on every rank."""
     return marks(all_scores(scorer, data, tokenizer, told), data.target_NC, data.truth_N)
+
+
+def stoppable(context: Context, ranks: Ranks, total: int, unit: str) -> Callable[[int], None]:
+    """A listener for `all_scores` that shows how far it is, and raises Interrupted on all ranks where one is asked to stop."""
+
+    def told(done: int) -> None:
+        context.watch.progress(done, total, unit)
+        if ranks.add([float(context.stop())])[0] > 0 and done < total:
+            what = f"stopped after {done} of {total} {unit}s"
+            raise Interrupted(context.name, what, "the same command starts it again")
+
+    return told
 
 
 def all_scores(

@@ -2,10 +2,11 @@
 
 load(model) -> (language model, Tokenizer)     of a model reference, float32, on the CPU
 save(body, tokenizer, state, folder)           as AutoModelForCausalLM reads it (and AutoModel, for the body alone)
-TextLoss                                       a module that answers with how surprised the model is by each text
+restore(folder) -> (language model, Tokenizer) what `save` wrote
+TextLoss, AnswerLoss                           modules that answer with how surprised the model is by each text, or by its end
 """
 
-# B texts, T tokens, V vocabulary
+# B texts, T tokens, V vocabulary, A tokens of answers, D width
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, cast
 
+import torch
 from torch import Tensor, nn
 
 from cluster.errors import BadInput
@@ -22,6 +24,8 @@ from w2s.work import body as bodies
 from w2s.work import lora, tiny, weights
 from w2s.work.encode import Tokenizer
 from w2s.work.model import BODY, Assets, Weight, recompute_layers
+
+ANSWER = 2  # in an attention mask: a token that is read like any other (1), and is of the answer that is learned
 
 
 def load(model: ModelRef, assets: Assets | None = None) -> tuple[Any, Tokenizer]:
@@ -33,6 +37,12 @@ def load(model: ModelRef, assets: Assets | None = None) -> tuple[Any, Tokenizer]
     else:
         folder = (assets or _assets()).model_folder(model)
         whole, hf = bodies.load_language_model(folder, model.layers), bodies.load_hf_tokenizer(folder)
+    return whole, Tokenizer(hf, int(whole.get_input_embeddings().num_embeddings))
+
+
+def restore(folder: Path) -> tuple[Any, Tokenizer]:
+    """A language model that was trained here, in eval mode. Raises BadInput if the folder holds none."""
+    whole, hf = bodies.load_language_model(folder), bodies.load_hf_tokenizer(folder)
     return whole, Tokenizer(hf, int(whole.get_input_embeddings().num_embeddings))
 
 
@@ -104,11 +114,39 @@ class TextLoss(nn.Module):
         recompute_layers(self.body)
 
 
-def load_to_learn(learner: Learner, seed: int, assets: Assets | None = None) -> tuple[TextLoss, Tokenizer]:
+class AnswerLoss(TextLoss):
+    """The same summed over the tokens of each text's answer alone, which the mask marks with ANSWER.
+
+    The unembedding is shown the A places alone that an answer's tokens follow: an answer is a tenth of its text or less, and
+    the logits of all the rest would be most of the memory and, in a small model, of the work.
+    """
+
+    def __init__(self, whole: nn.Module, trainable_layers: Literal["all"] | int = "all") -> None:
+        super().__init__(whole, trainable_layers)
+        self._asked_BT = torch.empty(0)
+        cast("Any", whole).get_output_embeddings().register_forward_pre_hook(self._asked_alone)
+
+    def forward(self, input_ids_BT: Tensor, attention_mask_BT: Tensor) -> Tensor:
+        learned_BT = attention_mask_BT[:, 1:] == ANSWER
+        self._asked_BT = nn.functional.pad(learned_BT, (0, 1))  # a token is predicted at the place before it
+        read_BT = (attention_mask_BT != 0).to(attention_mask_BT.dtype)
+        logits_AV = self.body(input_ids=input_ids_BT, attention_mask=read_BT, **self._options).logits[0]
+        surprise_A = nn.functional.cross_entropy(logits_AV.float(), input_ids_BT[:, 1:][learned_BT], reduction="none")
+        surprise_BT = surprise_A.new_zeros(learned_BT.shape).masked_scatter(learned_BT, surprise_A)
+        return surprise_BT.sum(dim=1, keepdim=True)
+
+    def _asked_alone(self, _: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        hidden_BTD, *others = inputs
+        return (hidden_BTD[self._asked_BT].unsqueeze(0), *others)
+
+
+def load_to_learn(
+    learner: Learner, seed: int, assets: Assets | None = None, *, loss: type[TextLoss] = TextLoss
+) -> tuple[TextLoss, Tokenizer]:
     """The learner's language model, with fresh adapters if it has LoRA, to be trained. Raises BadInput as `load`."""
     whole, tokenizer = load(learner.model, assets)
     check_length(whole, learner.model, learner.max_tokens)
-    model = TextLoss(whole, learner.trainable_layers)
+    model = loss(whole, learner.trainable_layers)
     if learner.lora is not None:
         lora.inject(whole.base_model, learner.lora, seed, learner.model)
         cast("Any", whole).get_output_embeddings().requires_grad_(False)
@@ -126,4 +164,7 @@ def _assets() -> Assets:
     return assets
 
 
-__all__ = ["TextLoss", "check_length", "load", "load_to_learn", "save", "tied_names", "without_prefix"]
+__all__ = [
+    "ANSWER", "AnswerLoss", "TextLoss", "check_length", "load", "load_to_learn", "restore", "save", "tied_names",
+    "without_prefix",
+]  # fmt: skip

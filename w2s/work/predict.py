@@ -8,13 +8,12 @@ from typing import Any
 
 import torch
 
-from cluster.errors import Interrupted
 from cluster.job import Context
 from w2s.labels import LabelTable, softmax
 from w2s.learner import Learner
 from w2s.work import sharded
 from w2s.work.dataset import encode
-from w2s.work.evaluate import all_scores
+from w2s.work.evaluate import all_scores, stoppable
 from w2s.work.fitted import fitted_to_predict
 from w2s.work.model import describe, restore
 from w2s.work.ranks import Ranks
@@ -34,13 +33,7 @@ def run(context: Context) -> dict[str, Any]:
         scorer = sharded.make_scorer(context.machines, model, learner, ranks)
     data = encode(tokenizer, rows, torch.zeros(len(rows), rows.n_classes), learner.max_tokens, "truncate")
 
-    def told(done: int) -> None:
-        context.watch.progress(done, len(rows), "row")
-        if ranks.add([float(context.stop())])[0] > 0 and done < len(rows):
-            what = f"stopped after {done} of {len(rows)} rows"
-            raise Interrupted(context.name, what, "the same command starts it again")
-
-    logits_NC = all_scores(scorer, data, tokenizer, told).double().numpy()
+    logits_NC = all_scores(scorer, data, tokenizer, stoppable(context, ranks, len(rows), "row")).double().numpy()
     probs_NC = softmax(logits_NC)
     ranks.together(
         lambda: LabelTable(data.ids, probs_NC, logits_NC).save(context.out) if ranks.first else None, context.name

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from cluster.errors import BadInput, Interrupted
+from cluster.errors import BadInput
 from cluster.job import Context
 from w2s.examples import hash_unit
 from w2s.labels import Floats, LabelTable, softmax
@@ -21,7 +21,7 @@ from w2s.learner import Learner, ModelRef
 from w2s.prompt import Prompt
 from w2s.work import calibrate, language, sharded
 from w2s.work.dataset import Dataset
-from w2s.work.evaluate import all_scores
+from w2s.work.evaluate import all_scores, stoppable
 from w2s.work.next_word import NextWord
 from w2s.work.prompts import Asker, Question, Shot, draw
 from w2s.work.ranks import Ranks
@@ -50,14 +50,8 @@ def run(context: Context) -> dict[str, Any]:
         scorer = sharded.make_scorer(context.machines, NextWord(whole, asker.words), learner, ranks)
     asked = [asker.ask(text, row_id) for row_id, texts in zip(rows.ids, rows.texts, strict=True) for text in texts]
     probing = _probing(context, asker, drawn)
-
-    def told(done: int) -> None:
-        context.watch.progress(done, len(asked) + len(probing), "question")
-        if ranks.add([float(context.stop())])[0] > 0 and done < len(asked) + len(probing):
-            what = f"stopped after {done} of {len(asked) + len(probing)} questions"
-            raise Interrupted(context.name, what, "the same command starts it again")
-
     questions = [*asked, *probing]
+    told = stoppable(context, ranks, len(questions), "question")
     log_probs = all_scores(scorer, _dataset(questions, len(prompt.words)), tokenizer, told).double().numpy()
     bias_W = _bias(context, log_probs[len(asked) :], drawn)
     log_probs_MW = log_probs[: len(asked)]

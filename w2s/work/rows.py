@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from cluster.job import Context
 from w2s import registry
+from w2s.examples import Example
+from w2s.sift import truth
 from w2s.task import check_overlap, load
 from w2s.work import arrays, table
 from w2s.work.unchanged import check_rows
@@ -27,5 +31,17 @@ def run(context: Context) -> dict[str, Any]:
     notes = [*train.notes, *test.notes, *overlap_notes]
     for note in notes:
         context.watch.note(note)
+    if config.writes:
+        return {
+            "n_train": len(kept),
+            "n_test": len(test.examples),
+            "majority": _majority(test.examples),
+            "notes": notes,
+        }
     counts = {f"test_class_{c}": sum(e.label == c for e in test.examples) for c in range(n_classes)}
     return {"n_train": len(kept), "n_test": len(test.examples), "n_classes": n_classes, "notes": notes, **counts}
+
+
+def _majority(examples: Sequence[Example]) -> float:
+    """The share of the commonest answer: what who always writes the same can reach."""
+    return max(Counter(map(truth, examples)).values()) / len(examples)

@@ -18,6 +18,7 @@ from w2s.work.next_word import NextWord
 from w2s.work.ranks import Ranks
 from w2s.work.scorer import PlainScorer, Scorer
 from w2s.work.stepper import Plain, Stepper, Trainable
+from w2s.work.writer import Writer
 
 
 def settings(machines: Mapping[str, Any], ranks: Ranks) -> Settings | None:
@@ -67,7 +68,7 @@ def make_stepper(
 
 
 def make_scorer(
-    machines: Mapping[str, Any], model: Classifier | Reader | NextWord, learner: Learner, ranks: Ranks
+    machines: Mapping[str, Any], model: Classifier | Reader | NextWord | Writer, learner: Learner, ranks: Ranks
 ) -> Scorer:
     """A trained model, to predict with: whole on each device, or cut up over the gang where its weights need that."""
     found = settings(machines, ranks)

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from cluster.errors import BadInput
 from cluster.job import Context
-from w2s.examples import Example
+from w2s.examples import Answered, Example
 from w2s.stages import Piece, Split
 
 FILE = "rows.parquet"
@@ -24,6 +24,7 @@ class RowTable:
     """N rows of one part: ids, texts (one or C each), true labels 0 .. C-1.
 
     `highlights` holds each row's [start, end) spans of its first text, in characters; None where the task has none.
+    `answers` are the true texts to be written, None where the task has classes.
     """
 
     ids: tuple[str, ...]
@@ -31,6 +32,7 @@ class RowTable:
     labels: tuple[int, ...]
     n_classes: int
     highlights: tuple[tuple[tuple[int, int], ...], ...] | None = None
+    answers: tuple[str, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -47,7 +49,7 @@ class RowTable:
 
 
 def write(folder: Path, by_split: Mapping[str, Sequence[Example]], n_classes: int) -> None:
-    """Write `rows.parquet`: id, group, texts, label, split, and highlights where any row has them."""
+    """Write `rows.parquet`: id, group, texts, label, split, and highlights and answer where any row has them."""
     rows = [(split, example) for split, examples in by_split.items() for example in examples]
     columns: dict[str, Any] = {
         "id": [example.id for _, example in rows],
@@ -59,6 +61,8 @@ def write(folder: Path, by_split: Mapping[str, Sequence[Example]], n_classes: in
     if any(example.highlights for _, example in rows):
         spans = [[list(span) for span in example.highlights] for _, example in rows]
         columns["highlights"] = pa.array(spans, pa.list_(pa.list_(pa.int32(), 2)))
+    if any(isinstance(example, Answered) for _, example in rows):
+        columns["answer"] = [example.answer if isinstance(example, Answered) else None for _, example in rows]
     table = pa.table(columns).replace_schema_metadata({"n_classes": str(n_classes)})
     pq.write_table(table, folder / FILE)
 
@@ -100,6 +104,7 @@ class Whole:
             labels=tuple(rows.labels[i] for i in places),
             n_classes=rows.n_classes,
             highlights=None if rows.highlights is None else tuple(rows.highlights[i] for i in places),
+            answers=None if rows.answers is None else tuple(rows.answers[i] for i in places),
         )
 
 
@@ -112,6 +117,7 @@ def read_all(folder: Path) -> Whole:
         labels=tuple(table["label"].to_pylist()),
         n_classes=int(table.schema.metadata[b"n_classes"]),
         highlights=_highlights(table),
+        answers=tuple(table["answer"].to_pylist()) if "answer" in table.column_names else None,
     )
     return Whole(rows, tuple(table["split"].to_pylist()), tuple(table["group"].to_pylist()))
 

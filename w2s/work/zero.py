@@ -33,6 +33,7 @@ from w2s.work.next_word import NextWord
 from w2s.work.ranks import Ranks
 from w2s.work.scorer import Scorer
 from w2s.work.stepper import Stepper, Trainable, set_rate
+from w2s.work.writer import Writer
 
 SLOTS = ("exp_avg", "exp_avg_sq")  # of Adam and AdamW, each shaped as its parameter
 
@@ -97,7 +98,7 @@ class ZeroScorer(Scorer):
     """A trained model cut up over the ranks of a gang (ZeRO-3 without an optimizer)."""
 
     def __init__(
-        self, model: Classifier | Reader | NextWord, learner: Learner, ranks: Ranks, settings: Settings
+        self, model: Classifier | Reader | NextWord | Writer, learner: Learner, ranks: Ranks, settings: Settings
     ) -> None:
         super().__init__(model, learner, ranks)
         prepare(ranks.device)
@@ -113,7 +114,7 @@ class ZeroScorer(Scorer):
         return scores
 
 
-def _check_cut(model: Trainable | Reader | NextWord) -> None:
+def _check_cut(model: Trainable | Reader | NextWord | Writer) -> None:
     """Under ZeRO-3 a pretrained body must have been cut up while it was loaded: otherwise every rank holds all of it.
 
     transformers says nothing when it did not. Raises BadEnvironment.
