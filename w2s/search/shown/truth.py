@@ -10,15 +10,17 @@ import numpy as np
 
 from cluster.store import Store
 from w2s.metrics import GAP_IN_SE, gap_error, pgr
+from w2s.recipe import Recipe
 from w2s.search.searched import Searched
 from w2s.search.table import Row
+from w2s.search.trials import corner_trials, trial_recipe
 from w2s.stages import Grade, Stage
 from w2s.work import graded
 
 
 @dataclass(frozen=True)
 class Gap:
-    """Mean test accuracy over seeds of the supervisor and of the ceiling of the recipe as written: one yardstick for all trials."""
+    """Mean test accuracy over seeds of the supervisor and of the ceiling, which all trials have in common."""
 
     floor: float
     ceiling: float
@@ -57,6 +59,12 @@ def truth_of(searched: Searched, store: Store) -> Truth:
     floors, ceilings = [side.get("floor") for side in sides], [side.get("ceiling") for side in sides]
     if not any(ceilings) or not any(floors):
         return Truth(None, "the method has no floor or no ceiling")
+    moved = _moved(searched)
+    if moved:
+        return Truth(
+            None,
+            f"trials have floors or ceilings of their own (of {moved}); `w2s run` of a trial's recipe gives its PGR",
+        )
     wanted = [stage for stage in (*floors, *ceilings) if stage is not None]
     if not all(store.has(stage.key) for stage in wanted):
         return Truth(None, "floor and ceiling of the recipe as written are not finished")
@@ -66,6 +74,22 @@ def truth_of(searched: Searched, store: Store) -> Truth:
         width = f"ceiling {gap.ceiling:.3f} less floor {gap.floor:.3f}, standard error {error:.3f}"
         return Truth(None, f"no gap to recover: {width}")
     return Truth(gap)
+
+
+def _moved(searched: Searched) -> str:
+    """A field whose values change the floor or the ceiling; "" where the recipe's own hold for all trials."""
+    own = _ends(searched.base_recipe)
+    for trial in corner_trials(searched):
+        if _ends(trial_recipe(searched, trial)) != own:
+            return next(
+                (path for path in trial.overrides if not path.startswith("method.")), next(iter(trial.overrides))
+            )
+    return ""
+
+
+def _ends(recipe: Recipe) -> set[str]:
+    sides = [outcome.sides() for outcome in recipe.outcomes[recipe.method].values()]
+    return {side[name].key for side in sides for name in ("floor", "ceiling") if name in side}
 
 
 def _mean(stages: Sequence[Grade | None], store: Store) -> float:

@@ -49,6 +49,12 @@ def test_regret_is_what_the_choice_lost(tmp_path: Path, store_url: str) -> None:
     assert judge(one) is None
 
 
+def test_choices_decades_apart_are_shown_by_their_logarithm(tmp_path: Path) -> None:
+    of = searched(tmp_path, space={"strong.optim.lr": [1e-4, 1e-3, 1e-2], "method.warmup": [0, 0.01, 1]}, trials=6)
+    found = {field.path: field.log for field in fields_of(of, [])}
+    assert found == {"strong.optim.lr": True, "method.warmup": False}, "zero has no logarithm"
+
+
 def test_fields_know_their_scale(tmp_path: Path) -> None:
     of = searched(tmp_path)
     found = {field.path: (field.kind, field.log, field.whole) for field in fields_of(of, made_up(of, 12))}
@@ -100,8 +106,14 @@ def test_pgr_has_one_yardstick_or_a_reason(real: Real) -> None:
 
 
 def test_pgr_waits_for_floor_and_ceiling(tmp_path: Path, store_url: str) -> None:
-    of = searched(tmp_path)
+    of = searched(tmp_path, space={"method.alpha": {"uniform": [0, 0.9]}})
     assert truth_of(of, Store.open(store_url)).why == "floor and ceiling of the recipe as written are not finished"
+
+
+def test_trials_with_ceilings_of_their_own_have_no_pgr_in_common(tmp_path: Path, store_url: str) -> None:
+    found = truth_of(searched(tmp_path), Store.open(store_url))
+    assert found.gap is None
+    assert found.why.startswith("trials have floors or ceilings of their own (of strong.optim.lr); `w2s run`")
 
 
 def test_bars_reach_from_seed_to_seed(real: Real) -> None:
