@@ -8,6 +8,7 @@ from statistics import fmean
 
 import numpy as np
 
+from cluster.errors import BadInput
 from cluster.store import Store
 from w2s.metrics import GAP_IN_SE, gap_error, pgr
 from w2s.recipe import Recipe
@@ -80,7 +81,11 @@ def _moved(searched: Searched) -> str:
     """A field whose values change the floor or the ceiling; "" where the recipe's own hold for all trials."""
     own = _ends(searched.base_recipe)
     for trial in corner_trials(searched):
-        if _ends(trial_recipe(searched, trial)) != own:
+        try:
+            same = _ends(trial_recipe(searched, trial)) == own
+        except BadInput:  # no legal recipe, as a table of another version may hold
+            same = False
+        if not same:
             return next(
                 (path for path in trial.overrides if not path.startswith("method.")), next(iter(trial.overrides))
             )
