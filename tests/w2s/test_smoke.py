@@ -46,6 +46,8 @@ def smoke(name: str, folder: Path) -> Recipe:
             learner["trainable_layers"] = min(1, learner["trainable_layers"])
         if learner["probe"]:
             learner["probe"]["steps"] = 20
+            if learner["probe"]["layer"] not in ("middle", -1, 0):  # of a model that has more of them
+                learner["probe"]["layer"] = "middle"
         else:
             learner |= {"epochs": 1, "batch": min(learner["batch"], 16)}
         if learner["evaluate"] not in ("never", "epoch"):
@@ -80,7 +82,7 @@ def small_search(name: str, folder: Path) -> Path:
                 rung["model"] = {"source": "tiny:llama", "width": 16, "depth": rung["model"]["layers"] // 2}
     told["seeds"] = [0, 1] if "seeds" in told else [0]
     file = folder / "small.yaml"
-    recipe = smoke(name).model_dump(mode="json", exclude={"search", "machines"})
+    recipe = smoke(name, folder).model_dump(mode="json", exclude={"search", "machines"})
     file.write_text(yaml.safe_dump({**recipe, "search": told}), encoding="utf-8")
     return file
 
