@@ -39,7 +39,7 @@ SHORT_SIGHTED: dict[str, Any] = {
         "max_tokens": 64,
         "evaluate": "never",
     },
-    "method": {"kind": "confidence"},
+    "method": {"kind": "confidence", "alpha": 0.25, "warmup": 0.5},
     "baselines": [{"kind": "naive"}],
     "seeds": [0, 1],
 }
