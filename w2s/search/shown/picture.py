@@ -130,7 +130,8 @@ def ring(axes: Axes, x: float, y: float, label: str, colour: str = svg.INK) -> N
 
 def legend(axes: Axes) -> None:
     """A legend above the axes, where it hides nothing."""
-    axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.3)
+    if axes.get_legend_handles_labels()[0]:  # without any, a legend is a warning
+        axes.legend(loc="lower right", bbox_to_anchor=(1.0, 1.0), ncols=3, borderaxespad=0.1, handletextpad=0.3)
 
 
 def whole(axes: Axes) -> None:
