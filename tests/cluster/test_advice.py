@@ -9,7 +9,8 @@ class Climber:
     """Suggests the number after the best so far."""
 
     def __init__(self, most: int) -> None:
-        self.most, self.told, self.best, self.given = most, [], 0.0, 0  # type: ignore[var-annotated]
+        self.most, self.best, self.given = most, 0.0, 0
+        self.told: list[tuple[str, float | None]] = []
 
     def suggest(self) -> str | None:
         self.given += 1

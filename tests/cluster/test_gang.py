@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from cluster.events import Event
-from cluster.ray_pool import RayPool, connect, disconnect
+from cluster.ray_pool import RayPool
 from cluster.scheduler import Scheduler
 from cluster.store import Store
 from tests.chaos.processes import Trouble, groups, orphans, run
@@ -17,16 +15,6 @@ from tests.cluster.targets import gang, graph, job
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 RANKS = 2
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    before = dict(os.environ)
-    connect(None, cpus=RANKS)
-    yield
-    disconnect()
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def test_a_gang_gets_its_turn_between_solos_and_leaves_a_whole_result(ray_cluster: None, store_url: str) -> None:

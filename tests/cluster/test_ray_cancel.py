@@ -2,30 +2,18 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Iterator
 
 import pytest
 
 from cluster.events import Event
-from cluster.ray_pool import RayPool, connect, disconnect
+from cluster.ray_pool import RayPool
 from cluster.scheduler import Scheduler
 from cluster.store import Store
 from tests.chaos.processes import groups
 from tests.cluster.targets import gang, graph, job
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    before = dict(os.environ)
-    connect(None, cpus=2)
-    yield
-    disconnect()
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def test_solos_and_gangs_leave_and_others_take_their_place(ray_cluster: None, store_url: str) -> None:

@@ -12,7 +12,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import psutil
@@ -21,23 +21,13 @@ import pytest
 from cluster.errors import BadEnvironment
 from cluster.events import Event
 from cluster.job import Job
-from cluster.ray_pool import RayPool, connect, disconnect
+from cluster.ray_pool import RayPool
 from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
 from tests.cluster.targets import built, graph, job
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.ray
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    before = dict(os.environ)
-    connect(None, cpus=2)
-    yield
-    disconnect()
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def run(

@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from cluster.advice import Ask, Reply
-from cluster.ray_connect import connect, disconnect
 from cluster.tune_adviser import Member, Population, Stopping, TuneAdviser
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 RUNGS = 4
-
-
-@pytest.fixture(scope="module")
-def ray_cluster() -> Iterator[None]:
-    before = dict(os.environ)
-    connect(None, cpus=2)
-    yield
-    disconnect()
-    os.environ.clear()
-    os.environ.update(before)
 
 
 def drive(adviser: TuneAdviser, score: Callable[[Ask], float], limit_s: float = 200) -> tuple[list[Ask], set[str]]:
@@ -84,7 +72,8 @@ class Bisects:
     """Suggests numbers, each nearer to the best."""
 
     def __init__(self) -> None:
-        self.low, self.high, self.told = 0.0, 1.0, {}  # type: ignore[var-annotated]
+        self.low, self.high = 0.0, 1.0
+        self.told: dict[str, float | None] = {}
 
     def suggest(self) -> str | None:
         return f"{(self.low + self.high) / 2:.4f}"

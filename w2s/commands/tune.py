@@ -26,10 +26,10 @@ from w2s.search.drive import Book, Driver
 from w2s.search.ending import Ending, as_it_stands, conclude, told
 from w2s.search.population import population
 from w2s.search.searched import Searched, load_searched, search_folder
+from w2s.search.session import Session
 from w2s.search.table import Row, Table
 from w2s.search.trials import corner_trials, grid_trials, random_trials, trial_recipe
 
-MEMBER = "member-"
 TOGETHER = 64  # probes are fitted many at a time
 
 
@@ -86,7 +86,7 @@ def _search(
     """Do what is left of the search. None where nothing is."""
     if searched.search.algorithm == "pbt":
         return _breed(searched, store, table, rows, monitor, choices)
-    book = Book.of({key: row for key, row in rows.items() if not key.startswith(MEMBER)})
+    book = Book.of({key: row for key, row in rows.items() if not row.is_member})
     wanted = _enter(searched, book, asked)
     left = [key for key in wanted if not book.finished(key) and not _rests(book, key, searched, asked)]
     new = searched.search.trials + asked.extend - len(book.trials) if searched.search.algorithm == "optuna" else 0
@@ -155,7 +155,7 @@ def _evaluations(searched: Searched) -> int | None:
 def _breed(
     searched: Searched, store: Store, table: Table, rows: dict[str, Row], monitor: Monitor, choices: Choices
 ) -> Summary | None:
-    members = {row.number: row for key, row in rows.items() if key.startswith(MEMBER)}
+    members = {row.number: row for row in rows.values() if row.is_member}
     ended = [row for row in members.values() if len(row.reports) == searched.search.rounds]
     if len(ended) >= searched.search.trials and _base_is_there(searched, store):
         return None
@@ -170,7 +170,7 @@ def _breed(
 
 
 def _run(
-    searched: Searched, store: Store, driver: Driver | Breeder, adviser: Callable[[int], Adviser], monitor: Monitor,
+    searched: Searched, store: Store, driver: Session, adviser: Callable[[int], Adviser], monitor: Monitor,
     choices: Choices,
 ) -> Summary:  # fmt: skip
     recipe = searched.base_recipe

@@ -8,69 +8,42 @@ from dataclasses import replace
 
 from cluster.advice import Adviser, Ask, Reply
 from cluster.events import Event, Listener
-from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
-from w2s import bridge
 from w2s.search.course import Course, measure_of
-from w2s.search.drive import BASE, TURN_S
 from w2s.search.measure import Measure
-from w2s.search.meter import Meter
 from w2s.search.population import ALPHA, leg_course, schedule
 from w2s.search.searched import Searched
-from w2s.search.table import Row, Table
+from w2s.search.session import Session
+from w2s.search.table import Row, Table, member
 
 
-class Breeder:
+class Breeder(Session):
     """Runs a population to its end. `rows` are the table's by member."""
 
     def __init__(self, searched: Searched, store: Store, table: Table, rows: Mapping[int, Row], emit: Listener) -> None:
-        self.searched, self.store, self.table, self._emit = searched, store, table, emit
+        super().__init__(searched, store, table, emit)
         self.rows = dict(rows)
-        self.meter = Meter(searched.search.budget)
         self._legs: dict[str, tuple[Ask, Course]] = {}  # under way, by ask
         self._measure: Measure | None = None
-        self.scheduler: Scheduler
         domain = searched.search.space[ALPHA]
         self._bounds = float(domain.corners()[0]), float(domain.corners()[-1])
 
-    def hear(self, event: Event) -> None:
-        self.meter.hear(event, self.scheduler.jobs)
+    @property
+    def under_way(self) -> bool:
+        return bool(self._legs)
+
+    def listen(self, event: Event) -> None:
         for _, course in self._legs.values():
             if event.key in course.goals:
                 course.hear(event)
-        self._emit(event)
 
-    def run(self, scheduler: Scheduler, adviser: Adviser) -> Summary:
-        """Until all rounds are done, or the user or the budget ends it."""
-        self.scheduler = scheduler
-        recipe = self.searched.base_recipe
-        with scheduler.at_work():
-            try:
-                scheduler.want(BASE, bridge.jobs(recipe), [stage.key for stage in recipe.goals()])
-                while not self._over(adviser):
-                    for ask in [] if scheduler.stopping else adviser.asks():
-                        self._begin(ask)
-                    scheduler.turn(TURN_S)
-                    self._look(adviser)
-                unfinished = bool(self._legs) or not adviser.over
-                for name in list(self._legs):
-                    scheduler.drop(name)
-                while scheduler.busy:  # what the recipe itself promises; and what was let go still saves
-                    scheduler.turn()
-            finally:
-                adviser.close()
-        # a leg that is dropped takes what waits with it, so the graph alone does not tell
-        scheduler.summary.interrupted |= scheduler.stopping and unfinished
-        return scheduler.summary
+    def take(self, adviser: Adviser) -> None:
+        for ask in [] if self.scheduler.stopping else adviser.asks():
+            self._begin(ask)
 
-    def _over(self, adviser: Adviser) -> bool:
-        if self.scheduler.stopping:
-            return not self.scheduler.busy
-        spent = self.meter.spent()
-        if spent:
-            self._note(f"{spent}: those under way save and leave, and the same command goes on with as much again")
-            return True
-        return adviser.over and not self._legs
+    def leave(self) -> None:
+        for name in list(self._legs):
+            self.scheduler.drop(name)
 
     def _begin(self, ask: Ask) -> None:
         course = leg_course(self.searched, self._alphas(ask), ask.member, self.rows.get(ask.member))
@@ -80,7 +53,7 @@ class Breeder:
     def _alphas(self, ask: Ask) -> list[float]:
         return schedule(ask.history, ask.values, *self._bounds)
 
-    def _look(self, adviser: Adviser) -> None:
+    def look(self, adviser: Adviser) -> None:
         for name, (ask, course) in list(self._legs.items()):
             course.look(self.scheduler, self.store)
             if course.status == "running":
@@ -97,12 +70,12 @@ class Breeder:
 
         It does not leave: the others would wait for it for ever. The table keeps how far it came.
         """
-        self._note(f"member {ask.member} round {ask.rung} failed: {course.why}")
+        self.note(f"member {ask.member} round {ask.rung} failed: {course.why}")
         own = self.rows.get(ask.member)
         reports = own.reports if own is not None else ()
         overrides = own.overrides if own is not None else {ALPHA: course.trial.overrides[ALPHA][:1]}
         row = Row(
-            f"member-{ask.member}", ask.member, overrides, "failed", own.keys if own is not None else {}, reports,
+            member(ask.member), ask.member, overrides, "failed", own.keys if own is not None else {}, reports,
             {"why": course.why, "share": len(reports) / self.searched.search.rounds}, own.seconds if own is not None else 0.0,
         )  # fmt: skip
         self.rows[ask.member] = row
@@ -120,14 +93,14 @@ class Breeder:
         alphas = list(row.overrides[ALPHA])
         report = {"rung": ask.rung, "objective": objective, "alpha": alphas[-1]}
         row = replace(
-            row, trial=f"member-{ask.member}", reports=(*past, report), status="done" if last else "running",
+            row, trial=member(ask.member), reports=(*past, report), status="done" if last else "running",
             metrics={**row.metrics, "share": ask.rung / self.searched.search.rounds},
         )  # fmt: skip
         self.rows[ask.member] = row
         self.table.append(row)
         name = self.searched.search.objective
         score = "no number" if objective is None else f"{objective:.4f}"
-        self._note(f"member {ask.member} round {ask.rung}: alpha {alphas[-1]:.3g}, {name} {score}")
+        self.note(f"member {ask.member} round {ask.rung}: alpha {alphas[-1]:.3g}, {name} {score}")
         return Reply(objective, last=last)
 
     def _past(self, ask: Ask) -> list[Mapping[str, float | int | None]]:
@@ -140,6 +113,3 @@ class Breeder:
             ):
                 return list(row.reports[: len(alphas)])
         return [{"rung": rung, "objective": None, "alpha": alpha} for rung, alpha in enumerate(alphas, 1)]
-
-    def _note(self, text: str) -> None:
-        self._emit(Event("note", data={"text": text}))

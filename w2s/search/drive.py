@@ -12,19 +12,14 @@ from dataclasses import dataclass, field
 from cluster.advice import Adviser, Ask, Reply
 from cluster.errors import StageFailed
 from cluster.events import Event, Listener
-from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
 from cluster.worker import Ended
-from w2s import bridge
 from w2s.search.course import Course, measure_of
 from w2s.search.measure import Measure
-from w2s.search.meter import Meter
 from w2s.search.searched import Searched
+from w2s.search.session import Session
 from w2s.search.table import Row, Table
 from w2s.search.trials import Trial, trial_recipe
-
-BASE = "recipe"  # the owner of what the recipe itself promises: its method as written, and its baselines
-TURN_S = 0.1
 
 
 @dataclass
@@ -53,15 +48,14 @@ class Book:
         return key in self.rows and self.rows[key].status == "done"
 
 
-class Driver:
+class Driver(Session):
     """Runs one search to its end. `continuing`: trials that an earlier driver stopped are judged again."""
 
     def __init__(
         self, searched: Searched, store: Store, table: Table, book: Book, emit: Listener, *, continuing: bool = False
     ) -> None:
-        self.searched, self.store, self.table, self.book = searched, store, table, book
-        self._emit, self._continuing = emit, continuing
-        self.meter = Meter(searched.search.budget)
+        super().__init__(searched, store, table, emit)
+        self.book, self._continuing = book, continuing
         self._courses: dict[str, Course] = {}  # under way, by trial
         self._measures: dict[str, Measure] = {}
         self._asks: dict[str, Ask] = {}  # not answered yet, by trial
@@ -70,49 +64,19 @@ class Driver:
         self._asked: dict[str, int] = {}  # the last rung asked for, by trial
         self._stirred: set[str] = set()  # trials to look at: something has happened to one of their goals
         self._let_go_here: set[str] = set()  # trials stopped by this driver, which the adviser may take up again
-        self.scheduler: Scheduler
 
-    def hear(self, event: Event) -> None:
-        """Everything that happens passes here, on its way to the display."""
-        self.meter.hear(event, self.scheduler.jobs)
+    def listen(self, event: Event) -> None:
         for course in self._heard_by.get(event.key, ()):
             course.hear(event)
             if event.kind != "progress":
                 self._stirred.add(course.trial.key)
-        self._emit(event)
 
-    def run(self, scheduler: Scheduler, adviser: Adviser) -> Summary:
-        """Until the adviser asks no more, or the user or the budget ends it."""
-        self.scheduler = scheduler
-        recipe = self.searched.base_recipe
-        with scheduler.at_work():
-            try:
-                scheduler.want(BASE, bridge.jobs(recipe), [stage.key for stage in recipe.goals()])
-                while not self._over(adviser):
-                    self._let_go(adviser)
-                    self._take(adviser)
-                    scheduler.turn(TURN_S)
-                    self._look(adviser)
-                unfinished = bool(self._courses) or not adviser.over
-                self._leave()
-                while scheduler.busy:  # what the recipe itself promises; and what was let go still saves
-                    scheduler.turn()
-            finally:
-                adviser.close()
-        # a trial that is dropped takes what waits with it, so the graph alone does not tell
-        scheduler.summary.interrupted |= scheduler.stopping and unfinished
-        return scheduler.summary
+    @property
+    def under_way(self) -> bool:
+        return bool(self._courses)
 
-    def _over(self, adviser: Adviser) -> bool:
-        if self.scheduler.stopping:
-            return not self.scheduler.busy
-        spent = self.meter.spent()
-        if spent:
-            self._note(f"{spent}: those under way save and leave, and the same command goes on with as much again")
-            return True
-        return adviser.over and not self._courses
-
-    def _take(self, adviser: Adviser) -> None:
+    def take(self, adviser: Adviser) -> None:
+        self._let_go(adviser)
         for ask in [] if self.scheduler.stopping else adviser.asks():
             self._asks[ask.trial], self._asked[ask.trial] = ask, ask.rung
             row = self.book.rows.get(ask.trial)
@@ -144,8 +108,7 @@ class Driver:
         self._write(course)
         self.scheduler.want(key, course.jobs, list(course.goals))
 
-    def _look(self, adviser: Adviser) -> None:
-        """What has come in since: new evaluations, ends."""
+    def look(self, adviser: Adviser) -> None:
         stirred, self._stirred = self._stirred, set()
         for key in stirred:
             if key in self._courses:
@@ -192,8 +155,7 @@ class Driver:
                 self._let_go_here.add(key)
                 self._end(course)
 
-    def _leave(self) -> None:
-        """Break off what is still under way. That is no judgement: it stays `running`, and the next driver takes it up."""
+    def leave(self) -> None:
         for course in list(self._courses.values()):
             self._end(course)
 
@@ -207,7 +169,7 @@ class Driver:
         told = {"done": "done", "stopped": "stopped early", "failed": f"failed: {course.why}", "running": "broken off"}
         objective = row.metrics.get("objective")
         score = f", {self.searched.search.objective} {objective:.4f}" if isinstance(objective, float) else ""
-        self._note(f"trial {course.number} ({course.trial.label}) {told[course.status]}{score}")
+        self.note(f"trial {course.number} ({course.trial.label}) {told[course.status]}{score}")
 
     def _measure(self, course: Course) -> Measure:
         key = course.trial.key
@@ -224,9 +186,6 @@ class Driver:
     def _measure_now(self, course: Course) -> Measure:
         """Before a student has told anything its supervisors may not be there yet."""
         return self._measure(course) if course.final or course.reports() else Measure(self.searched.search)
-
-    def _note(self, text: str) -> None:
-        self._emit(Event("note", data={"text": text}))
 
 
 def _from_row(row: Row, rung: int, *, stays: bool) -> Reply:

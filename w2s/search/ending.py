@@ -96,7 +96,7 @@ class Ending:
 def as_it_stands(searched: Searched, folder: Path) -> Ending:
     """What the table tells now. Reads only."""
     table = Table.open(folder)
-    rows = tuple(row for row in table.rows().values() if row.trial.startswith("member-") == _breeds(searched))
+    rows = tuple(row for row in table.rows().values() if row.is_member == _breeds(searched))
     return Ending(searched, folder, rows, table.notes())
 
 

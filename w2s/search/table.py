@@ -27,6 +27,7 @@ from cluster.errors import BadEnvironment
 from w2s.search.columns import write_parquet
 
 TABLE, LOCK = "trials.jsonl", "driver.lock"
+MEMBER = "member-"
 NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP, errno.EINVAL)
 Status: TypeAlias = Literal["running", "done", "stopped", "failed"]
 
@@ -44,6 +45,11 @@ class Row:
     metrics: Mapping[str, float | int | bool | str | None] = field(default_factory=dict)
     seconds: float = 0.0
     attempt: int = 1
+
+    @property
+    def is_member(self) -> bool:
+        """Whether it is one of a population, and no trial of its own values."""
+        return self.trial.startswith(MEMBER)
 
     def to_json(self) -> str:
         """One line. A number that JSON does not have (NaN, infinity) becomes null."""
@@ -64,6 +70,11 @@ def _finite(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {name: _finite(item) for name, item in value.items()}
     return [_finite(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def member(number: int) -> str:
+    """What stands for a trial's key in the row of one of a population, whose values change."""
+    return f"{MEMBER}{number}"
 
 
 class Table:

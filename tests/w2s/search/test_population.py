@@ -103,7 +103,8 @@ class Rounds:
     """An adviser that asks every member for its legs in turn, with alphas that are written down."""
 
     def __init__(self, *plans: list[float]) -> None:
-        self._plans, self.replies = plans, [[] for _ in plans]  # type: ignore[var-annotated]
+        self._plans = plans
+        self.replies: list[list[Reply]] = [[] for _ in plans]
         self._new = [self._ask(number, 0) for number in range(len(plans))]
 
     def _ask(self, number: int, done: int) -> Ask:

@@ -55,6 +55,6 @@ def _lines(folder: Path) -> list[Row]:
             row = Row.from_json(line)
         except ValueError:  # torn: the table tells of it
             continue
-        if row.trial.startswith("member-") and isinstance(row.overrides.get(ALPHA), list | tuple):
+        if row.is_member and isinstance(row.overrides.get(ALPHA), list | tuple):
             found.append(row)
     return found
