@@ -95,6 +95,7 @@ class TuneAdviser:
         self._desk: Any = ray.remote(Desk).options(num_cpus=0, max_concurrency=MANY).remote()
         self._name = uuid.uuid4().hex
         self._gone: queue.SimpleQueue[tuple[str, int]] = queue.SimpleQueue()
+        self._told_gone: set[tuple[str, int]] = set()  # Tune's thread tells of a paused trial at every step
         self._closing = False
         self._error: BaseException | None = None
         self.suggester, self.count, self.suggested = suggester, count, 0
@@ -150,7 +151,10 @@ class TuneAdviser:
     def stopped(self, trial: Any) -> None:
         """Tune has ended or paused a trial."""
         if "trial" in trial.config:  # a population's members leave nothing running behind
-            self._gone.put((str(trial.config["trial"]), int(trial.last_result.get("rung", 0))))
+            where = (str(trial.config["trial"]), int(trial.last_result.get("rung", 0)))
+            if where not in self._told_gone:
+                self._told_gone.add(where)
+                self._gone.put(where)
 
     def _run(self) -> None:
         with _hushed():
@@ -169,6 +173,10 @@ class TuneAdviser:
         space: dict[str, Any]
         scheduler: Any
         searcher: Any = None
+        if (
+            stopping.scheduler == "hyperband"
+        ):  # a bracket that is not full when its first gets there judges that one alone
+            at_once = max(at_once, len(trials) or widest_bracket(stopping.most or MANY, stopping.reduction))
         if population is not None:
             space, scheduler = _population(population)
             at_once = len(population.members)
@@ -195,6 +203,12 @@ _ADVISERS: dict[str, TuneAdviser] = {}
 def by_name(name: str) -> TuneAdviser | None:
     """An adviser at work. What is handed to Tune gets pickled, and a name can be."""
     return _ADVISERS.get(name)
+
+
+def widest_bracket(most: int, reduction: float) -> int:
+    """How many trials the largest bracket of a hyperband holds, for trainings of `most` evaluations (Li et al. 2018)."""
+    brackets = round(math.log(most) / math.log(reduction)) + 1
+    return max(math.ceil(brackets / (s + 1) * reduction**s) for s in range(brackets))
 
 
 def _stopping(how: Stopping) -> Any:

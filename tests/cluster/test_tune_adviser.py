@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from cluster.advice import Ask, Reply
-from cluster.tune_adviser import Member, Population, Stopping, TuneAdviser
+from cluster.tune_adviser import Member, Population, Stopping, TuneAdviser, widest_bracket
 
 pytestmark = [pytest.mark.ray, pytest.mark.slow]
 RUNGS = 4
@@ -51,6 +51,32 @@ def test_asha_stops_the_poor_and_lets_the_good_go_on(ray_cluster: None, tmp_path
     assert gone >= {"1", "2"}
     assert "9" not in gone
     assert not (tmp_path / "tune").exists(), "nothing of Tune's is kept"
+
+
+def test_hyperband_pauses_a_bracket_and_the_better_go_on(ray_cluster: None, tmp_path: Path) -> None:
+    """Two evaluations at most: brackets of two whole trainings, and of two, of which the better goes on after the first."""
+    names = ["1", "2", "3", "4"]
+    adviser = TuneAdviser(tmp_path / "tune", trials=names, stopping=Stopping("hyperband", 1, 2, 2), at_once=1)
+    asks: list[Ask] = []
+    gone: list[tuple[str, int]] = []
+    deadline = time.monotonic() + 60
+    while not adviser.over and time.monotonic() < deadline:
+        gone += adviser.let_go()
+        for ask in adviser.asks():
+            asks.append(ask)
+            adviser.tell(ask, Reply(float(ask.trial), last=ask.rung == 2))
+        time.sleep(0.01)
+    assert adviser.over
+    gone += adviser.let_go()
+    adviser.close()
+    assert rungs(asks) == {"1": [1, 2], "2": [1, 2], "3": [1], "4": [1, 2]}
+    assert ("3", 1) in gone
+    assert len(gone) == len(set(gone)), "each is told once"
+
+
+@pytest.mark.parametrize(("most", "reduction", "width"), [(1, 3, 1), (2, 2, 2), (9, 3, 9), (27, 3, 27), (9, 2, 8)])
+def test_the_widest_bracket(most: int, reduction: float, width: int) -> None:
+    assert widest_bracket(most, reduction) == width
 
 
 def test_a_failed_trial_ends_alone(ray_cluster: None, tmp_path: Path) -> None:

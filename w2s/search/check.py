@@ -18,6 +18,7 @@ from w2s.stages import Probe
 
 Told = Callable[[int, int], None]
 EARLY = ("asha", "hyperband", "median", "pbt")
+AT_ONCE = 64  # a trial that Tune holds is a process of its own
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,11 @@ def _check_measured(searched: Searched, recipe: Recipe) -> None:
         if search.scheduler == "hyperband" and learner.evaluate != "epoch":
             what = "hyperband must know how many evaluations a training has, and strong.evaluate counts steps"
             raise BadInput(searched.where("scheduler"), what, "set strong.evaluate: epoch, or search.scheduler: asha")
+        if search.scheduler == "hyperband" and search.trials > AT_ONCE:
+            what = f"hyperband begins all its trials before it judges any, and {search.trials} are more than {AT_ONCE}"
+            raise BadInput(
+                searched.where("scheduler"), what, "set search.scheduler: asha, which needs no such patience"
+            )
         if search.algorithm == "pbt" and learner.select != "last":
             what = f"pbt changes alpha between shares of training, and strong.select: {learner.select} would go back to an earlier one"
             raise BadInput(searched.where("algorithm"), what, "set strong.select: last")

@@ -104,6 +104,7 @@ SEARCHES: dict[str, dict[str, Any]] = {
         "method": {"kind": "bootstrap"},
     },
     "hyperband_by_steps": {"search": {"space": ALPHA, "scheduler": "hyperband"}, "strong__evaluate": 5},
+    "hyperband_of_a_hundred": {"search": {"space": ALPHA, "scheduler": "hyperband", "trials": 100}, "strong__evaluate": "epoch"},
     "nothing_is_evaluated": {"search": {"space": ALPHA}, "strong__evaluate": "never"},
     "honest_objective_of_an_oracle": {"search": {"space": ALPHA}, "strong__select": "oracle"},
     "method_without_a_student": {"search": {"space": {"weak.epochs": [1, 2]}}, "method": {"kind": "floor"}, "baselines": []},

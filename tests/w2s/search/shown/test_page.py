@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from cluster.errors import BadEnvironment
 from cluster.store import Store
 from tests.w2s.command import w2s
 from tests.w2s.search.shown.conftest import Real
@@ -230,16 +231,24 @@ def test_a_real_search_has_its_page_and_a_report_says_where(real: Real) -> None:
     assert "its search" not in w2s("report", real.recipe, "--store", real.url, "--format", "md").out
 
 
-def test_what_cannot_be_shown_spoils_no_search(real: Real, monkeypatch: pytest.MonkeyPatch) -> None:
-    from cluster.errors import BadEnvironment
-
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (
+            BadEnvironment("page of the search", "the disk is full", "make room"),
+            "page of the search: the disk is full; make room",
+        ),
+        (ValueError("no such colour"), "ValueError: no such colour"),
+    ],
+)
+def test_what_cannot_be_shown_spoils_no_search(
+    real: Real, monkeypatch: pytest.MonkeyPatch, fault: Exception, told: str
+) -> None:
     def full(*args: object) -> None:
-        raise BadEnvironment("page of the search", "the disk is full", "make room")
+        raise fault
 
     monkeypatch.setattr("w2s.search.shown.page.write_page", full)
     done = w2s("tune", real.recipe, "--store", real.url, "--pool", "inline")
     assert done.code == 0
-    assert "what the search found is not shown: page of the search: the disk is full; make room" in " ".join(
-        done.err.split()
-    )
+    assert f"what the search found is not shown: {told}" in " ".join(done.err.split())
     assert "best by agreement" in done.out
