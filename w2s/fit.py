@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import Any
 
 from cluster import surroundings
-from cluster.errors import BadInput, Problem
+from cluster.errors import Problem
 from cluster.memory import STAGES, Choice, Device, Load, Memory, Task, Wanted, choose, estimate, proposal, text
 from cluster.sizes import Sizes
 from cluster.zero import Zero
 from w2s.learner import Learner
 from w2s.machines import Machine
-
-UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "KI": 2**10, "MI": 2**20, "GI": 2**30, "TI": 2**40}
 
 
 @dataclass(frozen=True)
@@ -87,14 +84,6 @@ def local_device(machine: Machine, memory: int | None = None) -> Device:
     a_node = -(-machine.devices // (machine.nodes or 1))
     ram = memory or surroundings.memory().total // a_node
     return Device(ram, gpu=False)
-
-
-def parse_bytes(written: str) -> int:
-    """`80GB`, `80 GiB`, `512m` in bytes. Raises BadInput."""
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([kmgt]?i?)b?\s*", written, re.IGNORECASE)
-    if match is None or match[2].upper() not in UNITS or not float(match[1]):
-        raise BadInput("--device-memory", f"'{written}' is not an amount of memory", "write it like 80GB or 512MiB")
-    return int(float(match[1]) * UNITS[match[2].upper()])
 
 
 def _zeros(machine: Machine, asked: Wanted) -> list[Zero | None]:

@@ -26,6 +26,7 @@ class Site:
     gpus_per_node: int = 0
     gpu_flag: Literal["gpus-per-node", "gres"] = "gpus-per-node"
     gpu_type: str | None = None  # a100: asked for by name
+    gpu_memory_mib: int | None = None  # what `w2s submit --check` counts with
     cpus_per_node: int | None = None  # None: as many as the work needs
     memory_per_node_mib: int | None = None  # None: all of it
 

@@ -11,7 +11,7 @@ from cluster.memory import FULL, Device
 from tests.w2s.command import w2s, write_recipe
 from tests.w2s.conftest import Finished
 from w2s import cost, uses
-from w2s.fit import local_device, parse_bytes
+from w2s.fit import local_device
 from w2s.learner import Learner, ModelRef
 from w2s.machines import Machine
 from w2s.work import adapt, evaluate, prompted, tiny
@@ -72,13 +72,6 @@ def test_a_receipt_of_the_same_model_gives_device_hours(finished: Finished) -> N
     hours = [stage["work"]["device_hours"] for stage in new["stages"] if stage["work"]]
     assert hours
     assert all(hour and 0 < hour < 1 for hour in hours)
-
-
-@pytest.mark.parametrize(
-    "written, count", [("80GB", 80e9), ("1.5 GiB", 1.5 * 2**30), ("512m", 512e6), ("100", 100), ("2tb", 2e12)]
-)
-def test_amounts_of_memory(written: str, count: float) -> None:
-    assert parse_bytes(written) == count
 
 
 @pytest.mark.parametrize("written", ["much", "-1GB", "0", "80XB", ""])

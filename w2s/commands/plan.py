@@ -21,7 +21,7 @@ from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
 from w2s.cost import Rates, Work
-from w2s.fit import Fit, local_device, parse_bytes
+from w2s.fit import Fit, local_device
 from w2s.load import read
 from w2s.machines import Machine
 from w2s.recipe import Recipe
@@ -29,6 +29,7 @@ from w2s.search.kept import left
 from w2s.search.searched import Searched
 from w2s.sizes import sizes_of
 from w2s.stages import Probe, Stage
+from w2s.units import parse_bytes
 from w2s.uses import Use, fit_in, sizes_in, use_of
 
 STAGE_COLUMNS = ("plain", "0", "1", "2", "3")
@@ -69,7 +70,7 @@ def plan(
     reference: str, overrides: Sequence[str], store_url: str, *, device_memory: str | None = None, as_json: bool = False
 ) -> None:
     """Print every stage with its state and a rough time; below, every model with its memory. Raises BadInput."""
-    memory = None if device_memory is None else parse_bytes(device_memory)
+    memory = None if device_memory is None else parse_bytes("--device-memory", device_memory)
     written = read(reference, overrides)
     recipe = written.recipe
     searched = None if recipe.search is None else Searched(written)
