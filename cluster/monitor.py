@@ -18,47 +18,21 @@ from rich.table import Table
 from cluster.errors import from_record
 from cluster.events import Event
 from cluster.job import Job
+from cluster.tally import Running, Tally
 
 SHOWN = 12  # running stages on screen; a cluster may have hundreds
 
 
-class Monitor:
+class Monitor(Tally):
     """Base: keeps count of what happens; subclasses show it. Use as a context manager."""
 
     def __init__(self, jobs: Mapping[str, Job]) -> None:
-        self._jobs = jobs
-        self.total = self.cached = self.done = self.failed = 0
-        self._cached_since = 0  # by other drivers: counted as done
-        self.running: dict[str, dict[str, object]] = {}
+        super().__init__(jobs)
         self.started = time.monotonic()
 
     def __call__(self, event: Event) -> None:
-        self._count(event)
+        self.count(event)
         self.show(event)
-
-    def _count(self, event: Event) -> None:
-        if event.kind in ("planned", "grown"):
-            self.total, self.cached = event.data["total"], event.data["cached"] - self._cached_since
-        elif event.kind == "dropped":
-            self.total = event.data["total"]
-            self.running.pop(event.key, None)
-        elif event.kind == "started":
-            self.running[event.key] = {"since": time.monotonic()}
-        elif event.kind in ("progress", "scalar", "note") and event.key in self.running:
-            name = event.data.get("name", "")
-            self.running[event.key] |= {str(name): event.data["value"]} if event.kind == "scalar" else dict(event.data)
-        elif event.kind in ("done", "failed", "stopped", "retry", "cached"):
-            self.running.pop(event.key, None)
-            self.done += event.kind in ("done", "cached")
-            self._cached_since += event.kind == "cached"
-            self.failed += event.kind == "failed"
-
-    def follow(self, jobs: Mapping[str, Job]) -> None:
-        """Name stages from here: a graph that grows."""
-        self._jobs = jobs
-
-    def name(self, key: str) -> str:
-        return self._jobs[key].name if key in self._jobs else key[:12]
 
     def show(self, event: Event) -> None:
         """Nothing: the quiet monitor."""
@@ -126,10 +100,11 @@ class Display(Monitor):
         head = f"{self.cached + self.done}/{self.total} stages there ({self.cached} from the store)"
         head += f", {len(self.running)} running, {self.failed} failed, {clock(elapsed)}"
         table = Table.grid(padding=(0, 2))
-        for key, facts in list(self.running.items())[:SHOWN]:
-            done, total = float(str(facts.get("done", 0))), float(str(facts.get("total", 0)))
-            bar: RenderableType = ProgressBar(total=total, completed=done, width=20) if total else "starting"
-            table.add_row(escape(self.name(key)), bar, _facts(facts, done, total))
+        for key, stage in list(self.running.items())[:SHOWN]:
+            bar: RenderableType = "starting"
+            if stage.total:
+                bar = ProgressBar(total=stage.total, completed=stage.done, width=20)
+            table.add_row(escape(self.name(key)), bar, _facts(stage))
         return Group(head, table)
 
     def __enter__(self) -> Display:
@@ -142,13 +117,13 @@ class Display(Monitor):
         self._live.__exit__(kind, error, trace)
 
 
-def _facts(facts: Mapping[str, object], done: float, total: float) -> str:
-    spent = time.monotonic() - float(str(facts["since"]))
-    words = [f"{done:g}/{total:g} {facts.get('unit', '')}"] if total else []
-    if "train/loss" in facts:
-        words.append(f"loss {float(str(facts['train/loss'])):.3f}")
-    if done:
-        words.append(f"{clock(spent * (total - done) / done)} left")
+def _facts(stage: Running) -> str:
+    words = [f"{stage.done:g}/{stage.total:g} {stage.unit}"] if stage.total else []
+    if "train/loss" in stage.scalars:
+        words.append(f"loss {stage.scalars['train/loss']:.3f}")
+    left_s = stage.left_s(time.monotonic())
+    if left_s is not None:
+        words.append(f"{clock(left_s)} left")
     return "  ".join(words)
 
 

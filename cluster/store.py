@@ -6,9 +6,10 @@ Under the root:
     <key[:2]>/<key>/            one finished result; its receipt.json was written last
     scratch/<key>/{out,work}    a result in the making; work outlives a crash (checkpoints)
     leases/  logs/<key>.log  tensorboard/  reports/  searches/  damaged/
+    runs/<id>.json  jobs/<id>/  what drivers say of themselves; what was handed to batch systems
 
-A remote store (s3://, memory://, ...) keeps results, leases and damaged results there, and the rest in a folder of this
-machine, with a cache of what was read.
+A remote store (s3://, memory://, ...) keeps results, leases, damaged results, runs and jobs there, and the rest in a folder of
+this machine, with a cache of what was read.
 """
 
 from __future__ import annotations

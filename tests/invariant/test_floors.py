@@ -29,7 +29,8 @@ FLOORS: list[tuple[str, int]] = [
 ]  # fmt: skip
 RAY_DOORS = {
     "cluster.ray_connect", "cluster.ray_pool", "cluster.ray_state", "cluster.gang", "cluster.gang_keeper",
-    "cluster.tune_adviser", "cluster.tune_hooks", "cluster.tune_proxy",
+    "cluster.tune_adviser", "cluster.tune_hooks", "cluster.tune_proxy", "cluster.ray_probe", "cluster.ray_probe_job",
+    "cluster.submit.ray_api", "cluster.submit.ray_jobs", "cluster.submit.ray_told",
 }  # fmt: skip
 DEEPSPEED_DOORS = {"w2s.work.zero"}
 

@@ -1,7 +1,8 @@
-"""What commands that run stages have in common: assets first, a pool, what signals do, how it is shown."""
+"""What commands that run stages have in common: assets first, a pool, what signals do, how it is shown and written down."""
 
 from __future__ import annotations
 
+import _thread
 import signal
 import sys
 from collections.abc import Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from typing import Any
 from rich.markup import escape
 
 from cluster.job import Job
+from cluster.journal import Journal
 from cluster.monitor import Display, JsonLines, Lines, Monitor
 from cluster.pool import InlinePool, Pool
 from cluster.scheduler import Scheduler
@@ -19,6 +21,7 @@ from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
 from w2s.commands.fetch import ensure
+from w2s.cost import Rates
 from w2s.recipe import Recipe
 
 
@@ -98,3 +101,22 @@ def monitor_of(jobs: Mapping[str, Job], choices: Choices) -> Monitor:
     if choices.plain or not console.is_terminal or choices.pool == "inline":
         return Lines(jobs)
     return Display(jobs, console)
+
+
+def journal_of(store: Store, recipe: Recipe, monitor: Monitor) -> Journal:
+    """What a run writes down for `w2s status`, and how it hears of `w2s cancel`."""
+
+    def expect() -> dict[str, float]:
+        stages = recipe.graph()
+        rates = Rates(store, stages.values())
+        rough = {key: rates.seconds(stage) for key, stage in stages.items()}
+        return {key: seconds for key, seconds in rough.items() if seconds is not None}
+
+    return Journal(store, recipe.name, monitor, expect=expect, ask_to_stop=_as_if_signalled)
+
+
+def _as_if_signalled() -> bool:
+    """Do what SIGUSR1 does, in the main thread: pools are not made to be stopped from another. False before anybody listens."""
+    listens = callable(signal.getsignal(signal.SIGUSR1))
+    _thread.interrupt_main(signal.SIGUSR1)
+    return listens

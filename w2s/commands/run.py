@@ -8,12 +8,13 @@ from contextlib import redirect_stdout
 
 from cluster.errors import EXIT_OK
 from cluster.job import Job
+from cluster.journal import Journal
 from cluster.monitor import Monitor, clock
 from cluster.scheduler import Scheduler, Summary, needed
 from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
-from w2s.commands.at_work import Choices, fetch, monitor_of, pool_of, signals
+from w2s.commands.at_work import Choices, fetch, journal_of, monitor_of, pool_of, signals
 from w2s.commands.report import publish
 from w2s.load import load
 from w2s.recipe import Recipe
@@ -31,20 +32,25 @@ def run(reference: str, overrides: Sequence[str], choices: Choices) -> int:
     monitor = monitor_of(jobs, choices)
     states = needed(jobs, goals, store)
     todo = {key for key, state in states.items() if state == "waiting"}
-    if todo:
-        graph = recipe.graph()
-        fetch(recipe, [graph[key] for key in todo], choices)
-        with redirect_stdout(sys.stderr):  # Ray prints of its own accord; stdout is for the result alone
-            summary = _drive(jobs, goals, store, monitor, choices)
-    else:
-        summary = Summary(states)
-    _close(recipe, store, summary, monitor, choices)
+    with journal_of(store, recipe, monitor) as journal:
+        if todo:
+            journal.follow(jobs)
+            journal.begin()
+            graph = recipe.graph()
+            fetch(recipe, [graph[key] for key in todo], choices)
+            with redirect_stdout(sys.stderr):  # Ray prints of its own accord; stdout is for the result alone
+                summary = _drive(jobs, goals, store, journal, choices)
+        else:
+            summary = Summary(states)
+            journal.all_there(len(states))
+        _close(recipe, store, summary, monitor, choices)
+        journal.end(summary.exit_code)
     return summary.exit_code
 
 
-def _drive(jobs: Mapping[str, Job], goals: Sequence[str], store: Store, monitor: Monitor, choices: Choices) -> Summary:
-    with pool_of(store, choices) as pool, store.leases() as leases, monitor:
-        scheduler = Scheduler(store, pool, leases, monitor)
+def _drive(jobs: Mapping[str, Job], goals: Sequence[str], store: Store, journal: Journal, choices: Choices) -> Summary:
+    with pool_of(store, choices) as pool, store.leases() as leases, journal.monitor:
+        scheduler = Scheduler(store, pool, leases, journal)
         with signals(scheduler):
             return scheduler.run(jobs, goals)
 

@@ -13,12 +13,12 @@ from pathlib import Path
 from cluster.advice import Adviser, ListAdviser, SuggestedAdviser
 from cluster.errors import BadInput, Problem
 from cluster.events import Listener
-from cluster.monitor import Monitor
+from cluster.journal import Journal
 from cluster.pool import Pool
 from cluster.scheduler import Scheduler, Summary
 from cluster.store import Store
 from w2s.commands import show
-from w2s.commands.at_work import Choices, fetch, monitor_of, pool_of, signals
+from w2s.commands.at_work import Choices, fetch, journal_of, monitor_of, pool_of, signals
 from w2s.machines import Machine
 from w2s.search.breed import Breeder
 from w2s.search.check import check_search
@@ -49,14 +49,16 @@ def tune(reference: str, overrides: Sequence[str], choices: Choices, asked: Aske
     folder = search_folder(store, searched)
     if asked.resume and not Table.open(folder).rows():
         raise BadInput("--resume", f"no such search has begun in {folder}", "leave --resume out to begin it")
-    with Table.open(folder, writing=True) as table:
-        rows = table.rows()
-        monitor = monitor_of({}, choices)
-        for note in table.notes():
-            show.console(err=True).print(note, style="yellow", markup=False)
-        summary = _search(searched, store, table, rows, monitor, choices, asked)
     command = shlex.join(["w2s", "tune", reference, *overrides, "--store", choices.store])
-    return _close(searched, store, folder, summary, choices, command)
+    with journal_of(store, searched.base_recipe, monitor_of({}, choices)) as journal:
+        with Table.open(folder, writing=True) as table:
+            rows = table.rows()
+            for note in table.notes():
+                show.console(err=True).print(note, style="yellow", markup=False)
+            summary = _search(searched, store, table, rows, journal, choices, asked)
+        code = _close(searched, store, folder, summary, choices, command)
+        journal.end(code)
+    return code
 
 
 def _check(searched: Searched, choices: Choices, asked: Asked) -> None:
@@ -79,13 +81,13 @@ def _search(
     store: Store,
     table: Table,
     rows: dict[str, Row],
-    monitor: Monitor,
+    journal: Journal,
     choices: Choices,
     asked: Asked,
 ) -> Summary | None:
     """Do what is left of the search. None where nothing is."""
     if searched.search.algorithm == "pbt":
-        return _breed(searched, store, table, rows, monitor, choices)
+        return _breed(searched, store, table, rows, journal, choices)
     book = Book.of({key: row for key, row in rows.items() if not row.is_member})
     wanted = _enter(searched, book, asked)
     left = [key for key in wanted if not book.finished(key) and not _rests(book, key, searched, asked)]
@@ -94,7 +96,7 @@ def _search(
         return None
     # fifo stops nothing, whatever was stopped before
     continuing = bool(asked.extend) or searched.search.scheduler == "fifo"
-    emit = _refreshed(searched, store, table, monitor)
+    emit = _refreshed(searched, store, table, journal)
     driver = Driver(searched, store, table, book, emit, continuing=continuing)
     if asked.extend:  # those that were stopped are judged last, against all that is new
         wanted = sorted(wanted, key=lambda key: key in book.rows and book.rows[key].status == "stopped")
@@ -102,7 +104,7 @@ def _search(
     def adviser(at_once: int) -> Adviser:
         return _adviser(searched, book, wanted, left, max(0, new), at_once)
 
-    return _run(searched, store, driver, adviser, monitor, choices)
+    return _run(searched, store, driver, adviser, journal, choices)
 
 
 def _enter(searched: Searched, book: Book, asked: Asked) -> list[str]:
@@ -153,7 +155,7 @@ def _evaluations(searched: Searched) -> int | None:
 
 
 def _breed(
-    searched: Searched, store: Store, table: Table, rows: dict[str, Row], monitor: Monitor, choices: Choices
+    searched: Searched, store: Store, table: Table, rows: dict[str, Row], journal: Journal, choices: Choices
 ) -> Summary | None:
     members = {row.number: row for row in rows.values() if row.is_member}
     ended = [row for row in members.values() if len(row.reports) == searched.search.rounds]
@@ -165,26 +167,27 @@ def _breed(
 
         return TuneAdviser(Path(tempfile.mkdtemp(prefix="w2s-tune-")), population=population(searched, members))
 
-    emit = _refreshed(searched, store, table, monitor)
-    return _run(searched, store, Breeder(searched, store, table, members, emit), adviser, monitor, choices)
+    emit = _refreshed(searched, store, table, journal)
+    return _run(searched, store, Breeder(searched, store, table, members, emit), adviser, journal, choices)
 
 
 def _run(
-    searched: Searched, store: Store, driver: Session, adviser: Callable[[int], Adviser], monitor: Monitor,
+    searched: Searched, store: Store, driver: Session, adviser: Callable[[int], Adviser], journal: Journal,
     choices: Choices,
 ) -> Summary:  # fmt: skip
     recipe = searched.base_recipe
+    journal.begin()
     for each in (recipe, *(trial_recipe(searched, trial) for trial in corner_trials(searched))):
         fetch(each, list(each.graph().values()), choices)
     with (
         redirect_stdout(sys.stderr),
         pool_of(store, choices) as pool,
         store.leases() as leases,
-        monitor,
+        journal.monitor,
     ):
         scheduler = Scheduler(store, pool, leases, driver.hear)
         driver.scheduler = scheduler
-        monitor.follow(scheduler.jobs)
+        journal.follow(scheduler.jobs)
         with signals(scheduler):
             return driver.run(scheduler, adviser(_at_once(searched, pool)))
 
@@ -208,12 +211,12 @@ def _base_is_there(searched: Searched, store: Store) -> bool:
     return all(store.has(stage.key) for stage in searched.base_recipe.goals())
 
 
-def _refreshed(searched: Searched, store: Store, table: Table, monitor: Monitor) -> Listener:
-    """The monitor, and TensorBoard kept up to date beside it."""
+def _refreshed(searched: Searched, store: Store, table: Table, journal: Journal) -> Listener:
+    """The journal and what it shows, and TensorBoard kept up to date beside it."""
     from w2s.search.shown.board import write_board
     from w2s.search.shown.refresh import Refresh
 
-    return Refresh(monitor, lambda: write_board(as_it_stands(searched, table.folder), store))
+    return Refresh(journal, lambda: write_board(as_it_stands(searched, table.folder), store))
 
 
 def _close(
@@ -239,8 +242,9 @@ def _show(found: Ending, store: Store, command: str) -> Ending:
     try:
         found = replace(found, board=write_board(found, store))
         write_page(found, store, PageAsked(command, _promised(found)))
-    except Problem as problem:
-        show.console(err=True).print(f"what the search found is not shown: {problem}", style="yellow", markup=False)
+    except Exception as error:  # a plotting library's fault too: the table and the best recipe are written already
+        why = error if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
+        show.console(err=True).print(f"what the search found is not shown: {why}", style="yellow", markup=False)
     return found
 
 
