@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,10 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ.pop("W2S_SITE", None)
+os.environ.pop("W2S_STORE", None)
+os.environ["XDG_CONFIG_HOME"] = tempfile.mkdtemp(prefix="w2s-config-")  # nor a site file of whoever runs the tests
+atexit.register(shutil.rmtree, os.environ["XDG_CONFIG_HOME"], ignore_errors=True)
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112 - 15 by default: beside a busy process a gang gets a thirtieth of a core
 
 # hypothesis fails what takes long by the clock; that tells how busy the machine is, not whether the code is right

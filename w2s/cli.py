@@ -85,8 +85,30 @@ JobOrRecipe = Annotated[
 Overrides = Annotated[
     list[str] | None, typer.Argument(help="Changes to it: method.alpha=0.3 seeds=5", metavar="[KEY=VALUE]...")
 ]
+
+
+def _of_the_site(context: typer.Context, parameter: typer.CallbackParam, value: str) -> str:
+    """What is submitted to a site's store is found without naming it."""
+    source = context.get_parameter_source(parameter.name or "")
+    if source is None or source.name != "DEFAULT":
+        return value
+    from w2s.site_file import find_site
+
+    if find_site() is None:
+        return value
+    from w2s.site import load_site
+
+    return load_site().store or value
+
+
 StoreFlag = Annotated[
-    str, typer.Option("--store", envvar="W2S_STORE", help="Where results live: a folder or an fsspec URL.")
+    str,
+    typer.Option(
+        "--store",
+        envvar="W2S_STORE",
+        callback=_of_the_site,
+        help="Where results live: a folder or an fsspec URL. A site file may name another default.",
+    ),
 ]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Machine-readable output.")]
 

@@ -21,11 +21,10 @@ from cluster.submit.slurm_text import flag, variable, word
 from w2s.faults import Loc, faults, place
 from w2s.registry import unknown
 from w2s.site_env import parse_env
+from w2s.site_file import find_site
 from w2s.units import mebibytes, seconds
 from w2s.yaml_source import Source, parse
 
-VARIABLE = "W2S_SITE"
-FILES = ("site.yaml", "site.yml", "site.env")
 SHELL_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
 
 
@@ -36,22 +35,6 @@ def load_site(path: str | None = None) -> Site:
     """
     file = find_site(path)
     return Site() if file is None else _read(file)
-
-
-def find_site(path: str | None = None) -> Path | None:
-    """The site file in use; None where there is none. Raises BadInput for one that is named and not there, or for two at once."""
-    named = path or os.environ.get(VARIABLE)
-    if named:
-        file = Path(named).expanduser()
-        if not file.is_file():
-            where = "--site" if path else f"${VARIABLE}"
-            raise BadInput(where, f"no such file: {named}", "slurm/site.example.yaml is one to begin with")
-        return file
-    folder = Path(os.environ.get("XDG_CONFIG_HOME") or "~/.config").expanduser() / "w2s"
-    found = [folder / name for name in FILES if (folder / name).is_file()]
-    if len(found) > 1:
-        raise BadInput(str(folder), f"has {' and '.join(file.name for file in found)}", "keep one of them")
-    return found[0] if found else None
 
 
 def parse_time(written: Any) -> int:

@@ -221,3 +221,17 @@ def test_without_slurm_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "sbatch" in told.err
     assert told.err.count("\n") == 1
     assert not (tmp_path / "store" / "jobs").exists()
+
+
+def test_what_went_to_the_sites_store_is_found_without_naming_it(
+    fake: FakeSlurm, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site = tmp_path / "site.yaml"
+    site.write_text(f"store: {tmp_path}/shared\n")
+    monkeypatch.setenv("W2S_SITE", str(site))
+    identity = w2s("submit", write_recipe(tmp_path), "--json").json["id"]
+    fake.says("queue", queued(identity, "N/A", "PENDING", reason="Priority"))
+    assert identity in w2s("status").out
+    assert identity not in w2s("status", "--store", tmp_path / "other").out
+    monkeypatch.setenv("W2S_STORE", str(tmp_path / "other"))
+    assert identity not in w2s("status").out
