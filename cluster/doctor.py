@@ -29,6 +29,12 @@ SHM = Path("/dev/shm")  # noqa: S108 - looked at, not written to
 LITTLE_SHM = 256 * 2**20  # twice the object store a local cluster of ours asks for
 OPEN_FILES = 8192  # Ray's own advice; it raises the soft limit to the hard one by itself
 STALE_S = 600.0
+PORTS = {  # what `ray start --head` takes unless it is told otherwise
+    6379: "port",
+    8265: "dashboard-port",
+    10001: "ray-client-server-port",
+    52365: "dashboard-agent-listen-port",
+}
 NETWORK = ("nfs", "nfs4", "lustre", "cifs", "smb3", "beegfs", "gpfs", "ceph", "fuse.sshfs", "9p")
 
 
@@ -48,9 +54,13 @@ def examine(store: str, cache: Path, say: Callable[[str], None] = lambda text: N
     tested = look.pinned_versions(CONSTRAINTS)
     for name in (*NEEDED, *FOR_GANGS):
         yield package(name, look.installed(name), tested.get(name), needed=name in NEEDED)
+    yield tensorboard(look.installed("tensorboard"), importable=look.importable("tensorboard.summary"))
     yield dashboard(look.missing_of_extra("ray", "default"))
+    yield ports(look.taken(PORTS))
     say("loading torch to look for GPUs")
-    yield gpus(look.torch_gpus(), look.nvidia_smi(os.environ.get("PATH", "")))
+    seen = look.torch_gpus()
+    yield gpus(seen, look.nvidia_smi(os.environ.get("PATH", "")))
+    yield nccl(seen)
     yield memory(look.memory())
     yield cores(*look.cores())
     yield shared_memory(look.room(SHM).free if SHM.is_dir() else None)
@@ -102,6 +112,23 @@ def dashboard(missing: Sequence[str]) -> Finding:
     return Finding("Ray dashboard", "ok", "ray[default] is installed")
 
 
+def tensorboard(installed: str | None, *, importable: bool) -> Finding:
+    """Every training stage writes its curves for it."""
+    if installed is None or not importable:
+        found = "not installed" if installed is None else f"{installed} is damaged: it cannot be imported"
+        return Finding("TensorBoard", "fail", found, "pip install --force-reinstall tensorboard")
+    return Finding("TensorBoard", "ok", installed)
+
+
+def ports(taken: Sequence[int]) -> Finding:
+    """Clusters that w2s starts choose free ports themselves, but for the dashboard's agent."""
+    if not taken:
+        return Finding("ports", "ok", f"{', '.join(map(str, PORTS))} are free")
+    flags = " ".join(f"--{PORTS[port]}" for port in taken)
+    remedy = f"another Ray? beside it, `ray start --head` needs others: {flags}; its Jobs API is mute without"
+    return Finding("ports", "warn", f"{', '.join(map(str, taken))} are taken", remedy)
+
+
 def gpus(torch: Gpus | None, driver: Sequence[str] | None) -> Finding:
     """`torch`: what torch sees (None: torch cannot be loaded); `driver`: what nvidia-smi lists (None: there is none)."""
     seen = len(torch.names) if torch else 0
@@ -119,6 +146,15 @@ def gpus(torch: Gpus | None, driver: Sequence[str] | None) -> Finding:
         return Finding("GPU", "warn", f"the driver lists {len(driver)}, torch sees {seen}", remedy)
     names = sorted(set(torch.names))
     return Finding("GPU", "ok", f"{seen} x {', '.join(names)}, torch for CUDA {torch.build}")
+
+
+def nccl(torch: Gpus | None) -> Finding:
+    """What the ranks of a gang talk over."""
+    if torch is None or not torch.names:
+        return Finding("NCCL", "ok", "not needed: without GPUs ranks talk over gloo")
+    if not torch.nccl:
+        return Finding("NCCL", "warn", "this torch has none", "models on several GPUs need it: install the CUDA build")
+    return Finding("NCCL", "ok", torch.nccl)
 
 
 def memory(found: Memory) -> Finding:

@@ -57,8 +57,9 @@ def fresh_session() -> Path:
     folder = local_session.begin()  # first: Ray reads how to authenticate when it is imported
     from ray import _raylet
 
-    loader: Any = _raylet
-    loader.AuthenticationTokenLoader.instance().reset_cache()  # a cluster used before had a token of its own
+    raylet: Any = _raylet
+    raylet.Config.initialize("")  # the mode is read once, and Ray may have been imported before it was set
+    raylet.AuthenticationTokenLoader.instance().reset_cache()  # a cluster used before had a token of its own
     return folder
 
 

@@ -6,11 +6,13 @@ A fact that cannot be had is None. Versions come from package metadata, so that 
 from __future__ import annotations
 
 import ctypes.util
+import importlib.util
 import os
 import resource
 import shutil
+import socket
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
 from pathlib import Path
@@ -24,11 +26,15 @@ CGROUPS = (  # limit and use, in version 2 and 1
 
 @dataclass(frozen=True)
 class Gpus:
-    """What torch sees. `build` is its CUDA version ("" for a CPU build), `chosen` is CUDA_VISIBLE_DEVICES."""
+    """What torch sees. `build` is its CUDA version ("" for a CPU build), `chosen` is CUDA_VISIBLE_DEVICES.
+
+    `nccl` is the version of its NCCL; "" where there are no GPUs, or it has none.
+    """
 
     names: tuple[str, ...]
     build: str
     chosen: str | None = None
+    nccl: str = ""
 
 
 @dataclass(frozen=True)
@@ -97,7 +103,9 @@ def torch_gpus() -> Gpus | None:
         return None
     count = torch.cuda.device_count() if torch.cuda.is_available() else 0
     names = tuple(torch.cuda.get_device_name(index) for index in range(count))
-    return Gpus(names, torch.version.cuda or "", os.environ.get("CUDA_VISIBLE_DEVICES"))
+    has_nccl = bool(names) and torch.distributed.is_available() and torch.distributed.is_nccl_available()
+    nccl = ".".join(map(str, torch.cuda.nccl.version())) if has_nccl else ""  # type: ignore[no-untyped-call]
+    return Gpus(names, torch.version.cuda or "", os.environ.get("CUDA_VISIBLE_DEVICES"), nccl)
 
 
 def nvidia_smi(path: str) -> list[str] | None:
@@ -193,6 +201,27 @@ def compiler(environ: Mapping[str, str]) -> str | None:
 def program(name: str, path: str) -> str | None:
     """Where a program lies on `path`."""
     return shutil.which(name, path=path)
+
+
+def taken(ports: Iterable[int]) -> list[int]:
+    """Those of the TCP ports that some process of this machine has already."""
+    found = []
+    for port in ports:
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # what was left a moment ago is free
+            try:
+                probe.bind(("", port))
+            except OSError:
+                found.append(port)
+    return found
+
+
+def importable(module: str) -> bool:
+    """Whether a module is there to be imported; it is not."""
+    try:
+        return importlib.util.find_spec(module) is not None
+    except (ImportError, ValueError):
+        return False
 
 
 def libaio() -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import resource
+import socket
 import sys
 import time
 from pathlib import Path
@@ -84,6 +85,37 @@ def test_gpus_of_driver_and_torch_are_compared(
     found = doctor.gpus(torch, driver)
     assert found.state == state
     assert words in f"{found.found}; {found.remedy}"
+
+
+def test_nccl_is_for_gpus() -> None:
+    assert doctor.nccl(None).state == doctor.nccl(Gpus((), "13.0")).state == "ok"
+    assert doctor.nccl(Gpus(("H200",), "13.0")).state == "warn"
+    told = doctor.nccl(Gpus(("H200",), "13.0", nccl="2.27.5"))
+    assert (told.state, told.found) == ("ok", "2.27.5")
+
+
+def test_tensorboard_must_be_importable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert doctor.tensorboard("2.21.0", importable=True).state == "ok"
+    assert "damaged" in doctor.tensorboard("2.21.0", importable=False).found
+    assert doctor.tensorboard(None, importable=False).found == "not installed"
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "half_there").mkdir()
+    assert surroundings.importable("half_there")
+    assert not surroundings.importable("half_there.part")
+    assert not surroundings.importable("no_such_module.part")
+
+
+def test_ports_that_are_taken_are_named() -> None:
+    with socket.socket() as mine:
+        mine.bind(("", 0))
+        mine.listen()
+        port = mine.getsockname()[1]
+        assert surroundings.taken([port]) == [port]
+    assert surroundings.taken([port]) == []
+    assert doctor.ports([]).state == "ok"
+    told = doctor.ports([8265, 52365])
+    assert (told.state, told.found) == ("warn", "8265, 52365 are taken")
+    assert "--dashboard-port --dashboard-agent-listen-port" in told.remedy
 
 
 def test_nvidia_smi_is_asked(tmp_path: Path) -> None:
@@ -222,6 +254,7 @@ def test_the_command_on_this_machine(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert told.json["ok"]
     checks = {check["name"]: check for check in told.json["checks"]}
     assert {"torch", "ray", "GPU", "memory", "store", "cache", "C++ compiler", "Ray auth"} <= set(checks)
+    assert {"TensorBoard", "NCCL", "ports"} <= set(checks)
     assert str(tmp_path / "store") in checks["store"]["found"]
     assert list(tmp_path.iterdir()) == []  # it looks, and leaves nothing
 
@@ -256,8 +289,8 @@ def test_looking_for_versions_loads_nothing_heavy() -> None:
         "import sys, itertools\n"
         "from pathlib import Path\n"
         "from cluster.doctor import examine\n"
-        "names = [finding.name for finding in itertools.islice(examine('store', Path('cache')), 8)]\n"
-        "assert names[-1] == 'Ray dashboard', names\n"
+        "names = [finding.name for finding in itertools.islice(examine('store', Path('cache')), 10)]\n"
+        "assert names[-1] == 'ports', names\n"
         "heavy = {'torch', 'ray', 'deepspeed', 'transformers'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
     )
