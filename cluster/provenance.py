@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import os
 import platform
 import subprocess
@@ -13,6 +14,8 @@ from typing import Any
 
 DISTRIBUTIONS = ("torch", "ray", "deepspeed", "transformers", "peft", "datasets", "safetensors", "tensorboard", "numpy")
 GIT_TIMEOUT_S = 5.0
+PACKED = "w2s-code.json"
+DEPTH = 2  # of a module below the root of a package's folder
 
 
 def versions(distribution: str | None = None) -> dict[str, str]:
@@ -36,8 +39,13 @@ def git_state(path: str | os.PathLike[str]) -> dict[str, Any]:
 
     {} where there is no git, no repository, no commit yet, or where the repository ignores the folder (a virtual
     environment inside somebody's checkout says nothing about the code in it). A slow `git` leaves the later fields out.
+    Code that was packed and sent elsewhere brings its state along, in `PACKED`.
     """
     folder = Path(path)
+    for place in (folder, *folder.absolute().parents[:DEPTH]):
+        with contextlib.suppress(OSError, ValueError):
+            packed: dict[str, Any] = json.loads((place / PACKED).read_text(encoding="utf-8"))
+            return packed
     if not folder.is_dir() or _git(folder, "check-ignore", "-q", ".") is not None:
         return {}
     commit = _git(folder, "rev-parse", "HEAD")

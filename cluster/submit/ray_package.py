@@ -5,11 +5,13 @@ Ray makes the folder the working directory, and the first place of imports, of t
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 
 import cluster
 from cluster.errors import BadInput
+from cluster.provenance import PACKED, git_state
 from cluster.submit.order import Order
 
 PACKAGES = ("cluster", "w2s")
@@ -36,6 +38,9 @@ def code(into: Path) -> None:
     root = Path(cluster.__file__).parent.parent
     for package in PACKAGES:
         shutil.copytree(root / package, into / package, ignore=LEFT)
+    (into / PACKED).write_text(
+        json.dumps(git_state(root)), encoding="utf-8"
+    )  # receipts made there say which code it was
 
 
 def as_packed(word: str, order: Order) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from cluster.provenance import boot_id, git_state, hardware, process_start_time, versions
+from cluster.provenance import PACKED, boot_id, git_state, hardware, process_start_time, versions
 
 needs_git = pytest.mark.skipif(shutil.which("git") is None, reason="git is not installed")
 
@@ -50,6 +50,15 @@ def test_nothing_heavy_is_imported_to_tell_versions_and_hardware() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_packed_code_brings_its_state_along(tmp_path: Path) -> None:
+    (tmp_path / PACKED).write_text('{"commit": "abc", "dirty": false}')
+    (tmp_path / "w2s" / "work").mkdir(parents=True)
+    for place in (tmp_path, tmp_path / "w2s", tmp_path / "w2s" / "work"):
+        assert git_state(place) == {"commit": "abc", "dirty": False}
+    (tmp_path / PACKED).write_text("torn")
+    assert git_state(tmp_path) == {}
 
 
 @needs_git

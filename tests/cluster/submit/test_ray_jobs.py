@@ -261,7 +261,7 @@ def test_only_our_code_and_the_recipes_travel(tmp_path: Path) -> None:
     (Path(ours.folder) / "recipes" / ".token").write_text("secret")
     (Path(ours.folder) / "token").write_text("secret")
     went = ray_package.assemble(ours, tmp_path / "package")
-    assert {name.partition("/")[0] for name in went} == {"cluster", "w2s", "recipes"}
+    assert {name.partition("/")[0] for name in went} == {"cluster", "w2s", "recipes", "w2s-code.json"}
     assert {"cluster/submit/ray_jobs.py", "w2s/__main__.py", "recipes/0.yaml"} <= set(went)
     assert not [name for name in went if name.endswith(".pyc") or "/." in name]
     assert sum(file.stat().st_size for file in (tmp_path / "package").rglob("*")) < 4 * 2**20
