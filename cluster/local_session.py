@@ -19,14 +19,8 @@ _current: list[Path] = []
 
 
 def begin() -> Path:
-    """A fresh folder only we can read, with a token in it; this process tree is told to use that token and no other.
-
-    Folders of processes that were killed are removed first.
-    """
-    base = SHORT if SHORT.is_dir() else Path(tempfile.gettempdir())
-    _sweep(base)
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX, dir=base))  # mkdtemp gives 0700 and a name nobody can foresee
-    (folder / PID).write_text(str(os.getpid()))
+    """A fresh folder only we can read, with a token in it; this process tree is told to use that token and no other."""
+    folder = private_folder(SHORT if SHORT.is_dir() else Path(tempfile.gettempdir()), PREFIX)
     token = folder / "token"
     with os.fdopen(os.open(token, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(secrets.token_hex(32))
@@ -46,9 +40,20 @@ def end() -> None:
             os.environ.pop(name, None)
 
 
-def _sweep(base: Path) -> None:
+def private_folder(base: Path, prefix: str) -> Path:
+    """A fresh folder only we can read, which counts as ours while this process lives. Raises OSError.
+
+    Folders of processes that were killed are removed first.
+    """
+    _sweep(base, prefix)
+    folder = Path(tempfile.mkdtemp(prefix=prefix, dir=base))  # mkdtemp gives 0700 and a name nobody can foresee
+    (folder / PID).write_text(str(os.getpid()))
+    return folder
+
+
+def _sweep(base: Path, prefix: str) -> None:
     """Remove what killed processes left. Ray, dying late, may make a folder anew without our note in it."""
-    for folder in base.glob(PREFIX + "*"):
+    for folder in base.glob(prefix + "*"):
         try:
             facts = folder.stat()
             if facts.st_uid != os.getuid():
