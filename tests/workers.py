@@ -2,7 +2,8 @@
 
 Without workers nothing here does anything. A file stays in one worker because its fixtures are made once a worker. Files that
 say `mark.ray` all go to the same one: a gang is judged by who is silent for seconds, and two gangs at once on two cores are slow
-enough to look it. What is long begins early, or one worker would be at it when the others have nothing left to do.
+enough to look it. Those on a real Slurm share one Slurm, and mostly wait for it: they have a worker of their own. What is long begins
+early, or one worker would be at it when the others have nothing left to do.
 """
 
 from __future__ import annotations
@@ -18,12 +19,13 @@ if TYPE_CHECKING:
     from xdist.scheduler import LoadScopeScheduling
 
 RAY = "mark.ray"
+SLURM = "tests/slurm/"
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Cores we may use: xdist counts the whole machine's, and of two threads of a core only one."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    """Cores we may use (xdist counts the whole machine's, and of two threads of a core only one), and one for those that wait."""
+    return 1 + (len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -43,6 +45,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeSch
     class Files(LoadScopeScheduling):
         def _split_scope(self, nodeid: str) -> str:
             file = nodeid.partition("::")[0]
+            if file.startswith(SLURM):
+                return SLURM
             return RAY if _says_ray(config.rootpath / file) else file
 
     return Files(config, log)
