@@ -23,20 +23,26 @@ CURVE_HEAD = (
 )  # fmt: skip
 
 
-def csv(report: Report) -> str:
+def csv(*reports: Report) -> str:
     """One line a method: mean, low and high of each score. Empty: unknown or, beside a mean, unbounded.
 
-    With diagnostics, their columns follow. With curves: one line a look instead.
+    With diagnostics, their columns follow. With curves: one line a look instead. Several reports follow each other under one
+    head; all of them have diagnostics, or curves, or none has.
     """
-    if report.curves is not None:
-        return _text(CURVE_HEAD, _looks(report))
-    diagnosed = () if report.diagnoses is None else (*_columns(DIAGNOSED), "temperature", *_columns(AFTER))
+    if any(report.curves is not None for report in reports):
+        return _text(CURVE_HEAD, (look for report in reports for look in _looks(report)))
+    has_more = any(report.diagnoses is not None for report in reports)
+    diagnosed = (*_columns(DIAGNOSED), "temperature", *_columns(AFTER)) if has_more else ()
     head = (
         *ABOUT, "method", *_columns(SIDES), "verdict", "agreement", "seeds", "n_test", "chance", "majority",
         *diagnosed,
     )  # fmt: skip
+    return _text(head, (line for report in reports for line in _lines(report)))
+
+
+def _lines(report: Report) -> Iterable[list[object]]:
     diagnoses: Sequence[Diagnosis | None] = report.diagnoses or [None] * len(report.rows)
-    return _text(head, (_line(report, row, found) for row, found in zip(report.rows, diagnoses, strict=True)))
+    return (_line(report, row, found) for row, found in zip(report.rows, diagnoses, strict=True))
 
 
 def _line(report: Report, row: Row, found: Diagnosis | None) -> list[object]:
@@ -109,9 +115,12 @@ def as_dict(report: Report) -> dict[str, Any]:
         found["diagnostics"] = [dataclasses.asdict(one) for one in report.diagnoses]
     if report.curves is not None:
         found["curves"] = [dataclasses.asdict(one) for one in report.curves]
+    if report.finish is not None:
+        found["finish"] = report.finish
     return found
 
 
-def json(report: Report) -> str:
-    """The report as one JSON document."""
-    return json_module.dumps(as_dict(report), indent=2, allow_nan=False) + "\n"
+def json(*reports: Report) -> str:
+    """The report as one JSON document; of several, a list of them under `reports`."""
+    found = as_dict(reports[0]) if len(reports) == 1 else {"schema": SCHEMA, "reports": list(map(as_dict, reports))}
+    return json_module.dumps(found, indent=2, allow_nan=False) + "\n"

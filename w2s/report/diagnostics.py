@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -126,13 +127,8 @@ TERMS = ("agreement", "where_right", "where_wrong", "right_where_apart", *MEANS)
 
 def diagnose(evidence: Evidence, level: float) -> Diagnosis:
     """Means and intervals over seeds and rows, rows and seeds resampled together for all terms."""
-    terms: dict[str, Interval | None] = {}
-    if evidence.pairs:
-        found = _beside(evidence.pairs, evidence.truth_N, level)
-        terms = {name: found.mean(name) for name in ("agreement", *MEANS)}
-        terms["where_right"] = found.ratio("same_right", "right")
-        terms["where_wrong"] = found.ratio("same_wrong", "wrong")
-        terms["right_where_apart"] = found.ratio("won", "disagreement")
+    plain = beside(evidence, level)
+    terms: dict[str, Any] = {}
     cooled = [
         (replace(pair, supervisor_NC=at_temperature(pair.supervisor_NC, t)), t)
         for pair in evidence.pairs
@@ -140,22 +136,33 @@ def diagnose(evidence: Evidence, level: float) -> Diagnosis:
         for t in [fit_temperature(pair.held_out.supervisor_NC, pair.held_out.truth_N)]
     ]
     if cooled:
-        found = _beside([pair for pair, _ in cooled], evidence.truth_N, level)
-        terms |= {f"calibrated_{name}": found.mean(name) for name in CALIBRATED}
-    return Diagnosis(
-        method=evidence.method,
+        found = _resampled_terms([pair for pair, _ in cooled], evidence.truth_N, level)
+        terms = {f"calibrated_{name}": found.mean(name) for name in CALIBRATED}
+    return replace(
+        plain,
         temperatures=tuple(t for _, t in cooled),
         calibrated_seeds=tuple(pair.seed for pair, _ in cooled),
-        seeds=tuple(pair.seed for pair in evidence.pairs),
         scores=tuple(
             _scores(name, by_seed, evidence.truth_N, level) for name, by_seed in evidence.labellers.items() if by_seed
         ),
-        missing=evidence.missing,
         **terms,
     )
 
 
-def _beside(pairs: Sequence[Pair], truth_N: Ints, level: float) -> Sums:
+def beside(evidence: Evidence, level: float) -> Diagnosis:
+    """Only what students did with their supervisors' labels: no temperatures, and no labeller by itself."""
+    terms: dict[str, Any] = {}
+    if evidence.pairs:
+        found = _resampled_terms(evidence.pairs, evidence.truth_N, level)
+        terms = {name: found.mean(name) for name in ("agreement", *MEANS)}
+        terms["where_right"] = found.ratio("same_right", "right")
+        terms["where_wrong"] = found.ratio("same_wrong", "wrong")
+        terms["right_where_apart"] = found.ratio("won", "disagreement")
+    seeds = tuple(pair.seed for pair in evidence.pairs)
+    return Diagnosis(method=evidence.method, seeds=seeds, missing=evidence.missing, **terms)
+
+
+def _resampled_terms(pairs: Sequence[Pair], truth_N: Ints, level: float) -> Sums:
     """Every term of every row, [S, N] each, resampled."""
     rows: dict[str, list[Floats]] = {}
     for pair in pairs:

@@ -16,24 +16,31 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 __all__ = [
-    "HEAD", "SCHEMA", "as_dict", "cells", "csv", "facts", "json", "latex", "legend", "markdown", "sheets", "terminal",
+    "HEAD", "SCHEMA", "as_dict", "cells", "csv", "facts", "json", "latex", "legend", "markdown", "markdown_sheets", "print_sheets",
+    "sheets", "terminal",
 ]  # fmt: skip
 
 
 def terminal(report: Report, console: Console) -> None:
     """Print the report: one line a method if the console is wide enough, else one block a method. Cuts nothing off."""
+    print_sheets(f"{report.recipe}  ({facts(report)})", sheets(report), console)
+
+
+def print_sheets(title: str, tables: Sequence[Sheet], console: Console) -> None:
+    """Print tables under a title, each a line a row if the console is wide enough, else a block a row."""
     from rich.measure import Measurement
     from rich.text import Text
 
     # Text, not strings: brackets and colons in names are neither markup nor emoji
-    console.print(Text(f"{report.recipe}  ({facts(report)})", style="bold"))
-    for sheet in sheets(report):
+    console.print(Text(title, style="bold"))
+    for sheet in tables:
         if sheet.title:
             console.print(Text(f"\n{sheet.title}", style="bold"))
-        table = _table(sheet)
-        if Measurement.get(console, console.options.update(max_width=sys.maxsize), table).maximum > console.width:
-            table = _blocks(sheet)
-        console.print(table)
+        if sheet.rows:
+            table = _table(sheet)
+            if Measurement.get(console, console.options.update(max_width=sys.maxsize), table).maximum > console.width:
+                table = _blocks(sheet)
+            console.print(table)
         for line in sheet.notes:
             console.print(Text(line, style="dim"))
 
@@ -67,13 +74,20 @@ def _blocks(sheet: Sheet) -> Table:
 
 def markdown(report: Report) -> str:
     """The report as a markdown page."""
-    lines = [f"# {_md(report.recipe)}", "", _md(facts(report)), ""]
-    for sheet in sheets(report):
+    return markdown_sheets(report.recipe, facts(report), sheets(report))
+
+
+def markdown_sheets(title: str, words: str, tables: Sequence[Sheet]) -> str:
+    """Tables as a markdown page, some words below its title."""
+    lines = [f"# {_md(title)}", "", _md(words), ""]
+    for sheet in tables:
         if sheet.title:
             lines += [f"## {_md(sheet.title)}", ""]
-        lines += [_md_row(sheet.head), _md_row(["---"] * len(sheet.head))]
-        lines += [_md_row([_md(cell) for cell in row]) for row in sheet.rows]
-        lines += ["", *(f"- {_md(line)}" for line in sheet.notes), ""]
+        if sheet.rows:
+            lines += [_md_row(sheet.head), _md_row(["---"] * len(sheet.head))]
+            lines += [_md_row([_md(cell) for cell in row]) for row in sheet.rows]
+            lines += [""]
+        lines += [*(f"- {_md(line)}" for line in sheet.notes), ""]
     return "\n".join(lines)
 
 

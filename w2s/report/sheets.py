@@ -130,6 +130,8 @@ def remarks(report: Report) -> list[str]:
         if row.missing:
             counted = "1 stage is" if len(row.missing) == 1 else f"{len(row.missing)} stages are"
             lines.append(f"{row.method}: {counted} missing: {_named(row.missing)}")
+    if report.finish is not None:
+        lines.append(f"to do what is missing: {report.finish}")
     return lines
 
 

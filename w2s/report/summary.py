@@ -118,7 +118,10 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report as a value; `render` turns it into text. `diagnoses` and `curves` are None where nobody asked."""
+    """A whole report as a value; `render` turns it into text. `diagnoses` and `curves` are None where nobody asked.
+
+    `finish` is the command that does what is missing; None where nothing is, or where nobody knows it.
+    """
 
     recipe: str
     task: str
@@ -131,6 +134,7 @@ class Report:
     rows: tuple[Row, ...]
     diagnoses: tuple[Diagnosis, ...] | None = None
     curves: tuple[Curve, ...] | None = None
+    finish: str | None = None
 
 
 LEVEL = 0.95

@@ -50,7 +50,7 @@ def report_of(store: Store, recipe: Recipe, **asked: bool) -> Report:
 def text_of(store: Store, recipe: Recipe, folder: Path, form: str, capsys: pytest.CaptureFixture[str]) -> str:
     file = folder / "toy.yaml"
     file.write_text(yaml.safe_dump(recipe.model_dump(mode="json", exclude_unset=True)))
-    report(str(file), (), store.url, form)
+    report([str(file)], store.url, form)
     return capsys.readouterr().out
 
 

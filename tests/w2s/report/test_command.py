@@ -25,7 +25,7 @@ def recipe(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def told(recipe: str, store: Store, form: str, asked: Asked | None, capsys: pytest.CaptureFixture[str]) -> str:
-    report(recipe, (), store.url, form, asked)
+    report([recipe], store.url, form, asked)
     return capsys.readouterr().out
 
 

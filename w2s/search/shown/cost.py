@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
 from cluster.errors import Problem
-from cluster.job import Receipt
 from cluster.store import Store
 from w2s.search.ending import Ending
 from w2s.search.shown.truth import number
 from w2s.search.table import Row
 from w2s.search.trials import Trial, students, trial_recipe
+from w2s.shown.ledger import Ledger
 from w2s.stages import walk
 
 PLANNED = 200  # trials without a finished student whose stages are worked out anew: some milliseconds each
@@ -37,7 +37,7 @@ class Cost:
 
 def cost_of(ending: Ending, store: Store) -> Cost:
     """From the receipts of what trials need. Reads only."""
-    ledger = _Ledger(store)
+    ledger = Ledger(store)
     owners = [ledger.below(stage.key for stage in ending.searched.base_recipe.goals())]
     owners += [ledger.below(keys) for keys in _needs(ending, store)]
     every = {key for owner in owners for key in owner}
@@ -72,35 +72,3 @@ def _upstream(ending: Ending, row: Row) -> list[str]:
         return [stage.key for student in own for stage in walk(student).values() if stage is not student]
     except Problem:  # of a space that was another then
         return []
-
-
-class _Ledger:
-    """Receipts, each read once."""
-
-    def __init__(self, store: Store) -> None:
-        self._store = store
-        self._receipts: dict[str, Receipt | None] = {}
-        self._below: dict[str, frozenset[str]] = {}
-
-    def _receipt(self, key: str) -> Receipt | None:
-        if key not in self._receipts:
-            self._receipts[key] = self._store.receipt(key) if self._store.has(key) else None
-        return self._receipts[key]
-
-    def seconds(self, key: str) -> float:
-        receipt = self._receipt(key)
-        return 0.0 if receipt is None else receipt.seconds
-
-    def below(self, keys: Iterable[str]) -> frozenset[str]:
-        """The finished stages among these, and all that they were made from."""
-        found: set[str] = set()
-        for key in keys:
-            found |= self._closure(key)
-        return frozenset(found)
-
-    def _closure(self, key: str) -> frozenset[str]:
-        if key not in self._below:
-            receipt = self._receipt(key)
-            own = frozenset() if receipt is None else frozenset({key}).union(*map(self._closure, receipt.inputs))
-            self._below[key] = own
-        return self._below[key]

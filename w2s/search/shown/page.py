@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cluster.disk import told as disk_told
 from cluster.monitor import clock
 from cluster.store import Store
 from w2s.search.config import TOLD_OBJECTIVE
@@ -25,6 +23,7 @@ from w2s.search.shown.plots_time import against_truth, best_so_far, learning_cur
 from w2s.search.shown.truth import number
 from w2s.search.table import Row
 from w2s.search.trials import Trial
+from w2s.shown import frame
 
 LISTED = 50
 MARKS = ("agreement", "confidence", "misfit")
@@ -57,26 +56,12 @@ class Line:
 
 def write_page(ending: Ending, store: Store, asked: Asked) -> Path:
     """Write the page of a search as far as it has come. Reads the store. Raises BadEnvironment."""
-    text = render(ending, store, asked)
-    place = ending.folder / PAGE
-    part = place.with_name(f".{PAGE}.{os.getpid()}")
-    with disk_told("page of the search", place):
-        try:
-            part.write_text(text, encoding="utf-8")
-            part.replace(place)
-        finally:
-            part.unlink(missing_ok=True)
-    return place
+    return frame.put(render(ending, store, asked), ending.folder / PAGE, "page of the search")
 
 
 def render(ending: Ending, store: Store, asked: Asked) -> str:
     """The page as HTML. What trials and data say is text in it, never markup."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("w2s.search.shown", "templates"), autoescape=True, undefined=StrictUndefined,
-        trim_blocks=True, lstrip_blocks=True,
-    )  # fmt: skip
+    environment = frame.environment("w2s.search.shown")
     environment.filters |= {"clock": clock, "n4": _shown}
     return environment.get_template("page.html").render(_content(ending, store, asked))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,9 @@ import pytest
 
 from cluster.errors import BadEnvironment
 from cluster.store import Store
+from tests.w2s import pages
 from tests.w2s.command import w2s
+from tests.w2s.pages import Page
 from tests.w2s.search.shown.conftest import Real
 from tests.w2s.search.shown.searches import made_up, searched, written
 from w2s.search.ending import Ending
@@ -19,67 +20,12 @@ from w2s.search.shown.page import Asked, render, write_page
 from w2s.search.shown.truth import Gap, Truth
 from w2s.search.table import Row
 
-VOID = {"meta", "br", "hr", "img", "link", "input"}
-LOADS = ("src", "href", "xlink:href", "srcset", "data", "action", "poster")
 ASKED = Asked("w2s tune toy.yaml --store store", 12)
 
 
-class Page(HTMLParser):
-    """A page read strictly: every element closed in order, no id twice, what it would load, its texts."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: list[tuple[str, dict[str, str | None]]] = []
-        self.faults: list[str] = []
-        self.words: list[str] = []
-        self.feed(text)
-        self.close()
-        self.faults += [f"<{tag}> is not closed" for tag in self.open]
-        ids = [values["id"] for _, values in self.tags if "id" in values]
-        self.faults += [f"id {one} is there {ids.count(one)} times" for one in set(ids) if ids.count(one) > 1]
-        self.faults += [
-            f"{target} leads nowhere" for target in self.targets if target not in {f"#{one}" for one in ids}
-        ]
-
-    @property
-    def targets(self) -> set[str]:
-        every = [value or "" for _, values in self.tags for value in values.values()]
-        linked = {f"#{name}" for value in every for name in re.findall(r"url\(#([^)]+)\)", value)}
-        return linked | {values[name] or "" for _, values in self.tags for name in LOADS if name in values}
-
-    @property
-    def text(self) -> str:
-        return " ".join(" ".join(self.words).split())
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, dict(attrs)))
-        self.faults += [f"<{tag}> has {name}" for name, _ in attrs if name.startswith("on")]
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if not self.open or self.open.pop() != tag:
-            self.faults.append(f"</{tag}> closes nothing, at {self.getpos()}")
-
-    def handle_data(self, data: str) -> None:
-        if "style" not in self.open:
-            self.words.append(data)
-
-    def count(self, tag: str) -> int:
-        return sum(one == tag for one, _ in self.tags)
-
-
 def checked(text: str) -> Page:
-    page = Page(text)
-    assert not page.faults
-    assert page.count("script") == 0
     assert not re.search(r"https?:|//[a-z]|@import", text), "nothing comes from elsewhere"
-    drawings = [values for tag, values in page.tags if tag == "svg"]
-    assert all((values.get("aria-label") or "").strip() and values["role"] == "img" for values in drawings)
-    assert "prefers-color-scheme: dark" in text
-    assert "@media print" in text
-    return page
+    return pages.checked(text)
 
 
 @pytest.fixture(scope="module")
