@@ -29,7 +29,7 @@ class FileWatch:
         self, key: str, name: str, root: Path, emit: Listener, alive: Callable[[], None] = lambda: None
     ) -> None:
         self._key, self._emit, self._alive = key, emit, alive
-        self._folder = root / f"{slug(name)}-{key[:8]}"
+        self._folder = curve_folder(root, key, name)
         self._writer: Any = None
         self._told = 0.0
 
@@ -113,6 +113,11 @@ def _signs(alive: Callable[[], None]) -> Iterator[None]:
         over.set()
         thread.join()
         alive()
+
+
+def curve_folder(root: Path, key: str, name: str) -> Path:
+    """Where a job's curves are, whether it has begun or not."""
+    return root / f"{slug(name)}-{key[:8]}"
 
 
 def slug(text: str) -> str:

@@ -25,6 +25,7 @@ from w2s.stages import Grade, Model, Stage, walk
 
 BROKEN = ("failed", "skipped")
 THERE = ("done", "cached")
+CURVES = ("eval", "oracle")  # what marks on held-out rows are told as: see `w2s.work.marks.curve_name`
 
 
 @dataclass
@@ -79,11 +80,11 @@ class Course:
             self.began = time.monotonic()
         if event.kind == "progress" and event.data.get("unit") == "step" and event.data["total"]:
             self.shares[seed] = event.data["done"] / event.data["total"]
-        name = str(event.data.get("name", ""))
-        if event.kind == "scalar" and name.startswith("eval/"):
+        place, _, mark = str(event.data.get("name", "")).partition("/")
+        if event.kind == "scalar" and place in CURVES:
             step = int(event.data["step"])
             point = self.points.setdefault(seed, {}).setdefault(step, {})
-            point[name.removeprefix("eval/")] = float(event.data["value"])
+            point[mark] = float(event.data["value"])
 
     def told_by(self, student: str) -> dict[int, dict[str, float]]:
         """What one student has told: step -> marks."""

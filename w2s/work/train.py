@@ -27,7 +27,9 @@ from w2s.work.compiled import compile_if_asked
 from w2s.work.dataset import Batch, Dataset, encode
 from w2s.work.evaluate import evaluate
 from w2s.work.fitted import fitted
+from w2s.work.gauges import Gauges, sizes_to_gauge
 from w2s.work.language import TextLoss
+from w2s.work.marks import curve_name
 from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
 from w2s.work.optim import rate_factor
 from w2s.work.ranks import Ranks
@@ -68,7 +70,9 @@ def _run(context: Context) -> dict[str, Any]:
     if science["val"] is not None:
         held_out = _dataset(context, read_part(context, science["val"]), science["val_labels"], learner, tokenizer)
     stepper = ready(context, learner, model, loss, ranks, science["seed"])
-    loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=science["seed"])
+    with context.watch.busy():
+        gauges = Gauges(learner, ranks, sizes_to_gauge(learner, ranks))
+    loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=science["seed"], gauges=gauges)
     progress, seconds = loop.run()
     metrics = loop.metrics(seconds)
 
@@ -112,9 +116,11 @@ class Loop:
         held_out: Dataset | None,
         *,
         seed: int,
+        gauges: Gauges | None = None,
     ) -> None:
         self.context, self.learner, self.stepper, self.tokenizer = context, learner, stepper, tokenizer
         self.data, self.held_out, self.ranks = data, held_out, stepper.ranks
+        self.gauges = gauges or Gauges(learner, stepper.ranks)
         stepper.see_labels(data.target_NC)
         self.lengths = data.lengths
         self.steps, ends = schedule(
@@ -175,29 +181,35 @@ class Loop:
         rate = rate_factor(self.learner.schedule, progress.step, total)
         micros = self._micros(rows)
         batch = None if self.learner.batch_tokens else self.learner.batch
-        with out_of_memory.told(self.context, batch, max(micro.rows for micro in micros)):
+        tokens = self.data.real_tokens(rows.tolist())
+        with (
+            out_of_memory.told(self.context, batch, max(micro.rows for micro in micros)),
+            self.gauges.step(tokens, len(rows) * self.data.candidates),
+        ):
             stepped = self.stepper.step(micros, self._counts(rows), progress.step / total, rate)
         progress.step += 1
         loss = self._agree(stepped.loss)
         self._check_finite(loss, stepped, rows)
-        self._tokens += self.data.real_tokens(rows.tolist())
+        self._tokens += tokens
         progress.losses.append(loss)
         if progress.step % LOG_EVERY == 0 or progress.step == self.end:
-            recent = progress.losses[-LOG_EVERY:]
-            self.context.watch.scalar("train/loss", sum(recent) / len(recent), progress.step)
-            self.context.watch.scalar("train/grad_norm", stepped.grad_norm, progress.step)
-            self.context.watch.scalar("train/lr", stepped.lr, progress.step)
-            self._tell_alpha((progress.step - 1) / total)
-            self.context.watch.scalar(
-                "train/tokens_per_s", self._tokens / (time.monotonic() - self._started), progress.step
-            )
+            self._tell_step(stepped, (progress.step - 1) / total)
 
-    def _tell_alpha(self, progress: float) -> None:
-        """What the loss weighed its own part by in the step just done, where it has such a number."""
-        loss = self.stepper.loss
-        alpha = None if loss is None else losses.coefficient(loss, progress)
-        if alpha is not None:
-            self.context.watch.scalar("train/alpha", alpha, self.progress.step)
+    def _tell_step(self, stepped: Stepped, progress: float) -> None:
+        """A point of every training curve."""
+        recent = self.progress.losses[-LOG_EVERY:]
+        alpha = None if self.stepper.loss is None else losses.coefficient(self.stepper.loss, progress)
+        points = {
+            "train/loss": sum(recent) / len(recent),
+            "train/grad_norm": stepped.grad_norm,
+            "train/lr": stepped.lr,
+            # what the loss weighed its own part by in the step just done, where it has such a number
+            **({} if alpha is None else {"train/alpha": alpha}),
+            "train/tokens_per_s": self._tokens / (time.monotonic() - self._started),
+            **self.gauges.read(),
+        }
+        for name, value in points.items():
+            self.context.watch.scalar(name, value, self.progress.step)
 
     def _counts(self, rows: Indices) -> int:
         """What the sum of a step's losses is divided by."""
@@ -239,8 +251,10 @@ class Loop:
         # that it is alive is told batch by batch; how far its rows are is nobody's concern
         point = evaluate(self.stepper, self.held_out, self.tokenizer, lambda rows: self._tell())
         progress.curve.append({"step": progress.step, **point})
-        for name, value in point.items():
-            self.context.watch.scalar(f"eval/{name}", value, progress.step)
+        from_truth = self.context.science["labels"] is None
+        for mark, value in point.items():
+            name = curve_name(mark, from_truth=from_truth, select=self.learner.select)
+            self.context.watch.scalar(name, value, progress.step)
         score = point["accuracy"] if self.learner.select == "oracle" else point["agreement"]
         if progress.best_score is None or score > progress.best_score:
             progress.best_score, progress.best_step, progress.worse = score, progress.step, 0

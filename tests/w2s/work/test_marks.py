@@ -16,7 +16,7 @@ from tests.w2s.work.run_stage import Bench
 from w2s.metrics import misfit
 from w2s.recipe import Recipe
 from w2s.stages import Model
-from w2s.work.marks import marks
+from w2s.work.marks import curve_name, marks
 
 N = 200
 
@@ -82,3 +82,13 @@ def test_curve_and_receipt_have_every_mark(strong: dict[str, Any], tmp_path: Pat
     assert {f"val_{name}": value for name, value in last.items() if name != "step"}.items() <= metrics.items()
     assert 0.5 <= last["confidence"] <= 1
     assert last["misfit"] >= 0
+
+
+def test_what_only_ground_truth_can_tell_of_a_student_is_named_oracle() -> None:
+    every = ("agreement", "accuracy", "loss", "confidence", "misfit")
+    taught = {mark: curve_name(mark, from_truth=True, select="last") for mark in every}
+    assert taught == {mark: f"eval/{mark}" for mark in every}, "it learned from the truth"
+    student = {mark: curve_name(mark, from_truth=False, select="best") for mark in every}
+    assert student == {**taught, "accuracy": "oracle/accuracy"}
+    helped = {mark: curve_name(mark, from_truth=False, select="oracle") for mark in every}
+    assert helped == {**{mark: f"oracle/{mark}" for mark in every}, "confidence": "eval/confidence"}

@@ -139,12 +139,14 @@ def test_curves_have_the_names_everyone_plots(tmp_path: Path) -> None:
         "train/lr",
         "train/tokens_per_s",
         "eval/agreement",
-        "eval/accuracy",
+        "oracle/accuracy",
         "eval/loss",
         "eval/confidence",
         "eval/misfit",
         "train/alpha",
+        "machine/memory_gib",
     }
+    assert "eval/accuracy" not in names, "of a student that learns from labels that is ground truth"
 
 
 def test_a_schedule_of_alpha_is_a_curve_of_its_own(tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster import event_files, event_values
 from cluster.store import Store
 from w2s.search.config import TOLD_OBJECTIVE
 from w2s.search.ending import Ending
-from w2s.search.shown import event_files
 from w2s.search.shown.fields import Field, Value, fields_of, short
 from w2s.search.shown.truth import Truth, number, truth_of
 from w2s.search.table import Row
@@ -100,17 +100,17 @@ def _summary(ending: Ending, fields: Sequence[Field], metrics: Sequence[Metric])
     from tensorboard.plugins.hparams import metadata
 
     mark = "oracle" if ending.searched.search.is_oracle else "search"
-    experiment = event_files.hparams(metadata.EXPERIMENT_TAG, experiment=_experiment(ending, fields, metrics))
-    found: list[tuple[int, Any]] = [(0, experiment), (0, event_files.text("search/trials", _table(ending, metrics)))]
+    experiment = event_values.hparams(metadata.EXPERIMENT_TAG, experiment=_experiment(ending, fields, metrics))
+    found: list[tuple[int, Any]] = [(0, experiment), (0, event_values.text("search/trials", _table(ending, metrics)))]
     best: float | None = None
     for row in sorted(ending.judged, key=lambda row: row.number):
         value = float(row.metrics["objective"] or 0)
         best = value if best is None else max(best, value)
-        found.append((row.number, event_files.scalar(f"{mark}/objective", value)))
-        found.append((row.number, event_files.scalar(f"{mark}/best_so_far", best)))
+        found.append((row.number, event_values.scalar(f"{mark}/objective", value)))
+        found.append((row.number, event_values.scalar(f"{mark}/best_so_far", best)))
         for metric in metrics:
             if metric.tag in ("oracle/test_accuracy", "oracle/pgr") and row.trial in metric.values:
-                found.append((row.number, event_files.scalar(metric.tag, metric.values[row.trial])))
+                found.append((row.number, event_values.scalar(metric.tag, metric.values[row.trial])))
     return found
 
 
@@ -157,21 +157,23 @@ def _session(
     for field in fields:
         if row.trial in field.values:
             _set(start.hparams[field.path], field.values[row.trial])
-    found: list[tuple[int, Any]] = [(0, event_files.hparams(metadata.SESSION_START_INFO_TAG, session_start_info=start))]
+    found: list[tuple[int, Any]] = [
+        (0, event_values.hparams(metadata.SESSION_START_INFO_TAG, session_start_info=start))
+    ]
     objective = metrics[0].tag
     steps = 0
     for steps, report in enumerate(row.reports, 1):
         value = report.get("objective")
         if value is not None:
-            found.append((steps, event_files.scalar(objective, float(value))))
+            found.append((steps, event_values.scalar(objective, float(value))))
     for metric in metrics:
         if row.trial in metric.values:
-            found.append((steps + 1, event_files.scalar(metric.tag, metric.values[row.trial])))
+            found.append((steps + 1, event_values.scalar(metric.tag, metric.values[row.trial])))
     # a trial that was stopped or is under way may go on: it has no end, and TensorBoard calls its status unknown
     ends = {"done": api_pb2.STATUS_SUCCESS, "failed": api_pb2.STATUS_FAILURE}
     if row.status in ends:
         end = plugin_data_pb2.SessionEndInfo(status=ends[row.status])
-        found.append((steps + 1, event_files.hparams(metadata.SESSION_END_INFO_TAG, session_end_info=end)))
+        found.append((steps + 1, event_values.hparams(metadata.SESSION_END_INFO_TAG, session_end_info=end)))
     return found
 
 

@@ -16,12 +16,12 @@ from tensorboard.backend.event_processing.plugin_event_multiplexer import EventM
 from tensorboard.plugins.base_plugin import TBContext
 from tensorboard.plugins.hparams import api_pb2, backend_context, get_experiment, list_session_groups
 
+from cluster import event_files
 from cluster.store import Store
 from tests.conftest import ROOT
 from tests.w2s.search.shown.conftest import Real
 from tests.w2s.search.shown.searches import made_up, searched, written
 from w2s.search.ending import as_it_stands
-from w2s.search.shown import event_files
 from w2s.search.shown.board import SESSIONS, SUMMARY, run_name, write_board
 from w2s.search.table import Row
 
@@ -221,7 +221,8 @@ def test_no_tensorflow_is_needed() -> None:
     code = (
         "import sys; sys.modules['tensorflow'] = None\n"
         "from pathlib import Path\n"
-        "from w2s.search.shown.event_files import hparams, scalar, text, write_run\n"
+        "from cluster.event_files import write_run\n"
+        "from cluster.event_values import hparams, scalar, text\n"
         "from tensorboard.plugins.hparams import api_pb2, metadata\n"
         "import tempfile\n"
         "with tempfile.TemporaryDirectory() as folder:\n"

@@ -78,46 +78,15 @@ def _after(older: Iterable[Path]) -> int:
     return max([time.time_ns(), *(number + 1 for number in numbers)])
 
 
-def scalar(tag: str, value: float) -> Any:
-    """A Summary.Value of the scalars plugin."""
-    from tensorboard.compat.proto import summary_pb2
-
-    return summary_pb2.Summary.Value(tag=tag, simple_value=value)
-
-
-def text(tag: str, markdown: str) -> Any:
-    """A Summary.Value of the text plugin."""
-    from tensorboard.compat.proto import summary_pb2, tensor_pb2, tensor_shape_pb2, types_pb2
-
-    metadata = summary_pb2.SummaryMetadata(
-        plugin_data=summary_pb2.SummaryMetadata.PluginData(plugin_name="text"),
-        data_class=summary_pb2.DATA_CLASS_TENSOR,
-    )
-    tensor = tensor_pb2.TensorProto(
-        dtype=types_pb2.DT_STRING, string_val=[markdown.encode()], tensor_shape=tensor_shape_pb2.TensorShapeProto()
-    )
-    return summary_pb2.Summary.Value(tag=tag, metadata=metadata, tensor=tensor)
-
-
-def hparams(tag: str, **content: Any) -> Any:
-    """A Summary.Value of the hparams plugin: `experiment`, `session_start_info` or `session_end_info`."""
-    from tensorboard.compat.proto import summary_pb2
-    from tensorboard.plugins.hparams import metadata, plugin_data_pb2
-
-    data = plugin_data_pb2.HParamsPluginData(**content)
-    return summary_pb2.Summary.Value(
-        tag=tag, metadata=metadata.create_summary_metadata(data), tensor=metadata.NULL_TENSOR
-    )
-
-
-def clear(folder: Path, keep: Collection[str]) -> None:
-    """Remove the runs below a folder that are not in `keep`; of anything that is not an event file, nothing."""
-    with told("TensorBoard files", folder):
-        for run in folder.iterdir():
-            if not run.is_dir() or run.is_symlink() or run.name in keep:
+def clear(root: Path, keep: Collection[str]) -> None:
+    """Remove the runs below a folder that are not in `keep` (paths below it); of anything that is not an event file, nothing."""
+    with told("TensorBoard files", root):
+        for place, _, files in os.walk(root, topdown=False):
+            run = Path(place)
+            if run == root or run.relative_to(root).as_posix() in keep:
                 continue
-            for path in run.iterdir():
-                if path.name.startswith(PREFIX):
-                    path.unlink(missing_ok=True)
+            for name in files:
+                if name.startswith(PREFIX):
+                    (run / name).unlink(missing_ok=True)
             if not any(run.iterdir()):
                 run.rmdir()
