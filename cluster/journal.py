@@ -151,6 +151,7 @@ class Journal:
         if not self._over.is_set():
             with contextlib.suppress(Exception):  # an estimate: a run can do without
                 self._expected = self._expect()
+                self.monitor.expected_s = self._expected
             with contextlib.suppress(Exception):
                 prune(self._files)
         while not self._over.wait(EVERY_S):

@@ -1,41 +1,74 @@
-"""Events become something to look at: a live display on a terminal, log lines elsewhere, JSON lines for scripts."""
+"""Events become something to read: time-stamped lines for logs and pipes, JSON lines for scripts; `display` draws on terminals."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sys
+import threading
 import time
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterator, Mapping
 from types import TracebackType
-from typing import TextIO
-
-from rich.console import Console, Group, RenderableType
-from rich.live import Live
-from rich.markup import escape
-from rich.progress_bar import ProgressBar
-from rich.table import Table
+from typing import TextIO, TypeVar
 
 from cluster.errors import from_record
+from cluster.eta import eta_s
 from cluster.events import Event
 from cluster.job import Job
-from cluster.tally import Running, Tally
+from cluster.tally import Tally
+from cluster.words import clock, facts, one_line
 
-SHOWN = 12  # running stages on screen; a cluster may have hundreds
+__all__ = ["JsonLines", "Lines", "Monitor", "clock", "describe"]
+
+TICK_S = 0.25
+HEARTBEAT_S = 60.0
+AT_ONCE = 4  # running stages in one heartbeat
+Item = TypeVar("Item")
+GOODBYE_S = 2.0  # a terminal that is halted may not keep a run from ending
 
 
 class Monitor(Tally):
-    """Base: keeps count of what happens; subclasses show it. Use as a context manager."""
+    """Base: keeps count of what happens; subclasses show it. Use as a context manager.
 
-    def __init__(self, jobs: Mapping[str, Job]) -> None:
+    `expected_s` may be set to rough seconds by key, for an estimate of what is left.
+    """
+
+    def __init__(self, jobs: Mapping[str, Job], out: TextIO | None = None) -> None:
         super().__init__(jobs)
         self.started = time.monotonic()
+        self.expected_s: Mapping[str, float] = {}
+        self.doing_now = ""
+        self.lock = threading.RLock()  # of the count
+        self._out = out or sys.stderr  # taken now: while an inline stage runs, sys.stderr is its log
 
     def __call__(self, event: Event) -> None:
-        self.count(event)
+        with self.lock:
+            self.count(event)
         self.show(event)
 
     def show(self, event: Event) -> None:
         """Nothing: the quiet monitor."""
+
+    def announce(self, text: str) -> None:
+        """Tell the user something at once. May be called from a signal handler."""
+        self.write(text)
+
+    @contextlib.contextmanager
+    def doing(self, what: str) -> Iterator[None]:
+        """Inside, something is done that is no stage: `starting Ray`."""
+        before, self.doing_now = self.doing_now, what
+        try:
+            yield
+        finally:
+            self.doing_now = before
+
+    def write(self, line: str) -> None:
+        """One whole line. A reader that has gone away (a closed pipe, a terminal that hung up) does not stop a run."""
+        # RuntimeError: a signal came in the middle of a write to the same stream
+        with contextlib.suppress(OSError, ValueError, RuntimeError):
+            self._out.write(f"{line}\n")
+            self._out.flush()
 
     def __enter__(self) -> Monitor:
         return self
@@ -47,28 +80,77 @@ class Monitor(Tally):
 
 
 class Lines(Monitor):
-    """One time-stamped line per change of state, for logs and pipes."""
+    """One time-stamped line per change of state, and every `heartbeat_s` how far that is which takes long."""
 
-    def __init__(self, jobs: Mapping[str, Job], out: TextIO | None = None) -> None:
-        super().__init__(jobs)
-        self._out = out or sys.stderr
+    def __init__(self, jobs: Mapping[str, Job], out: TextIO | None = None, *, heartbeat_s: float = HEARTBEAT_S) -> None:
+        super().__init__(jobs, out)
+        self._every_s, self._beaten = heartbeat_s, time.monotonic()
+        self._announced: deque[str] = deque()  # a signal handler may append in the middle of anything
+        self._over = threading.Event()
+        self._pulse: threading.Thread | None = None
 
     def show(self, event: Event) -> None:
         line = describe(event, self.name(event.key))
         if line:
-            print(
-                f"{time.strftime('%H:%M:%S')} [{self.cached + self.done}/{self.total}] {line}",
-                file=self._out,
-                flush=True,
-            )
+            self.say(line)
+
+    def say(self, line: str) -> None:
+        """A line with the time and how many stages are there."""
+        self.write(f"{time.strftime('%H:%M:%S')} [{self.cached + self.done}/{self.total}] {line}")
+
+    def announce(self, text: str) -> None:
+        self._announced.append(text)
+        if self._pulse is None:
+            self._say_announced()
+
+    def announced(self) -> list[str]:
+        """What was announced since the last call."""
+        return list(taken(self._announced))
+
+    def tick(self) -> None:
+        """Called four times a second from a thread of its own."""
+        self._say_announced()
+        now = time.monotonic()
+        if now - self._beaten >= self._every_s:
+            self._beaten = now
+            with self.lock:
+                lines = heartbeat(self, self.expected_s, now, self._every_s)
+            for line in lines:
+                self.say(line)
+
+    def close(self) -> None:
+        """The last words: the pulse has ended."""
+        self._say_announced()
+
+    def _say_announced(self) -> None:
+        for text in self.announced():
+            self.say(text)
+
+    def _keep_ticking(self) -> None:
+        while not self._over.wait(TICK_S):
+            with contextlib.suppress(OSError, ValueError):  # the terminal has gone; the run goes on
+                self.tick()
+
+    def __enter__(self) -> Lines:
+        self._pulse = threading.Thread(target=self._keep_ticking, name="monitor", daemon=True)
+        self._pulse.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        pulse, self._pulse = self._pulse, None
+        self._over.set()
+        if pulse is not None:
+            pulse.join(GOODBYE_S)
+            if pulse.is_alive():  # it is in the middle of a write, and so would we be
+                return
+        with contextlib.suppress(OSError, ValueError):
+            self.close()
 
 
 class JsonLines(Monitor):
     """Every event as one line of JSON, for scripts."""
-
-    def __init__(self, jobs: Mapping[str, Job], out: TextIO | None = None) -> None:
-        super().__init__(jobs)
-        self._out = out or sys.stderr  # taken now: while an inline stage runs, sys.stderr is its log
 
     def show(self, event: Event) -> None:
         record = {
@@ -78,58 +160,37 @@ class JsonLines(Monitor):
             "name": self.name(event.key) if event.key else "",
             **event.data,
         }
-        print(json.dumps(record, default=str), file=self._out, flush=True)
+        self.write(json.dumps(record, default=str))
+
+    def announce(self, text: str) -> None:
+        self.show(Event("note", data={"text": text}))
 
 
-class Display(Monitor):
-    """A live table of what runs, on a terminal; lasting lines (done, failed) scroll above it."""
-
-    def __init__(self, jobs: Mapping[str, Job], console: Console) -> None:
-        super().__init__(jobs)
-        self._console = console
-        self._live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=self._picture)
-
-    def show(self, event: Event) -> None:
-        lasting = ("done", "failed", "skipped", "retry", "elsewhere", "waiting", "stopped", "note")
-        if event.kind in lasting and (line := describe(event, self.name(event.key))):
-            style = {"failed": "red", "skipped": "yellow", "retry": "yellow", "done": "green"}.get(event.kind, "cyan")
-            self._console.print(f"[{style}]{escape(line)}[/]", highlight=False)
-
-    def _picture(self) -> RenderableType:
-        elapsed = time.monotonic() - self.started
-        head = f"{self.cached + self.done}/{self.total} stages there ({self.cached} from the store)"
-        head += f", {len(self.running)} running, {self.failed} failed, {clock(elapsed)}"
-        table = Table.grid(padding=(0, 2))
-        for key, stage in list(self.running.items())[:SHOWN]:
-            bar: RenderableType = "starting"
-            if stage.total:
-                bar = ProgressBar(total=stage.total, completed=stage.done, width=20)
-            table.add_row(escape(self.name(key)), bar, _facts(stage))
-        return Group(head, table)
-
-    def __enter__(self) -> Display:
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.__exit__(kind, error, trace)
+def taken(queue: deque[Item]) -> Iterator[Item]:
+    """Everything of a queue, which another thread may be filling."""
+    with contextlib.suppress(IndexError):
+        while True:
+            yield queue.popleft()
 
 
-def _facts(stage: Running) -> str:
-    words = [f"{stage.done:g}/{stage.total:g} {stage.unit}"] if stage.total else []
-    if "train/loss" in stage.scalars:
-        words.append(f"loss {stage.scalars['train/loss']:.3f}")
-    left_s = stage.left_s(time.monotonic())
-    if left_s is not None:
-        words.append(f"{clock(left_s)} left")
-    return "  ".join(words)
+def heartbeat(tally: Tally, expected_s: Mapping[str, float], now: float, long_s: float) -> list[str]:
+    """How far the stages are that have run for `long_s` and more, and the whole; nothing where there is none."""
+    long = [(key, stage) for key, stage in tally.running.items() if now - stage.since >= long_s]
+    lines = []
+    for key, stage in long[:AT_ONCE]:
+        words = facts(stage, now)
+        words.pop("device", None)
+        lines.append("  ".join([f"running  {one_line(tally.name(key))}:", *words.values()]))
+    if not long:
+        return []
+    left_s = eta_s(tally, expected_s, now)
+    left = "" if left_s is None else f", about {clock(left_s)} left"
+    return [*lines, f"{len(tally.running)} running, {tally.waiting} waiting, {tally.failed} failed{left}"]
 
 
 def describe(event: Event, name: str) -> str:
     """One line for an event that changes a state or speaks of the whole run; empty for the others."""
-    data = event.data
+    data, name = event.data, one_line(name)
     if event.kind == "note" and not event.key:  # a stage's own notes are in its log
         return str(data["text"])
     if event.kind == "planned":
@@ -141,7 +202,7 @@ def describe(event: Event, name: str) -> str:
     if event.kind == "retry":
         return f"retry    {name}: {from_record(data['error'])}"
     if event.kind == "failed":
-        tail = "".join(f"\n         | {line}" for line in data["tail"])
+        tail = "".join(f"\n         | {one_line(line)}" for line in data["tail"])
         return f"failed   {from_record(data['error'])}{tail}\n         log: {data['log']}"
     words = {
         "skipped": f"not run  {name}: needs {data.get('needs')}",
@@ -159,12 +220,3 @@ def _headline(metrics: Mapping[str, object]) -> str:
         if isinstance(value, float | int):
             return f"  {name.removeprefix('val_')} {value:.3f}" if isinstance(value, float) else f"  {name} {value}"
     return ""
-
-
-def clock(seconds: float) -> str:
-    """`7 s`, `3:20`, `2:05:00`."""
-    whole = round(seconds)
-    if whole < 60:
-        return f"{seconds:.1f} s" if seconds < 10 else f"{whole} s"
-    hours, rest = divmod(whole, 3600)
-    return f"{hours}:{rest // 60:02d}:{rest % 60:02d}" if hours else f"{rest // 60}:{rest % 60:02d}"

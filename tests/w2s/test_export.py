@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from tests.w2s.command import receipts, w2s, write_recipe
 from tests.w2s.conftest import Finished
 from w2s.load import load
-from w2s.stages import Train
+from w2s.stages import Train, walk
 from w2s.work.model import restore
 
 
@@ -47,6 +48,65 @@ def test_the_student_leaves_with_its_result(finished: Finished, tmp_path: Path) 
     assert receipts(finished.store) == before
     restore(to)
     assert not list(tmp_path.glob(".*")), "nothing half-done is left beside it"
+
+
+def test_the_manifest_says_what_it_is_and_from_what(finished: Finished, tmp_path: Path) -> None:
+    to = tmp_path / "student"
+    told = w2s("export", finished.recipe, "--store", finished.store, "--to", to, "--json").json
+    record = json.loads((to / "manifest.json").read_text(encoding="utf-8"))
+    place = finished.store / told["key"][:2] / told["key"]
+    receipt = json.loads((place / "receipt.json").read_text(encoding="utf-8"))
+    assert record["what"] | {"fingerprint": ""} == {
+        "recipe": "toy", "fingerprint": "", "method": "confidence members=2", "seed": 0, "side": "transfer"
+    }  # fmt: skip
+    assert (record["format"], record["key"], record["name"]) == (1, told["key"], receipt["name"])
+    assert record["receipt_sha256"] == hashlib.sha256((place / "receipt.json").read_bytes()).hexdigest()
+    for field in ("metrics", "versions", "git", "science", "machines", "seconds"):
+        assert record[field] == receipt[field], field
+    assert record["recovery"] == told["recovery"]
+    assert receipt["hardware"]["hostname"] not in record["hardware"].values()
+    assert set(record["files"]) == set(contents(to)) - {"manifest.json"}
+    for name, raw in contents(to).items():
+        if name != "manifest.json":
+            facts = {"sha256": hashlib.sha256(raw).hexdigest(), "bytes": len(raw)}
+            assert record["files"][name] == facts
+    inputs = record["inputs"]
+    assert sorted(model["name"] for model in inputs["models"]) == ["tiny-bert-32x2", "tiny-bert-8x1"]
+    (data,) = inputs["data"]
+    rows = json.loads((finished.store / data["key"][:2] / data["key"] / "receipt.json").read_text())
+    assert data["task"]["kind"] == "toy"
+    assert data["files"] == {name: facts["sha256"] for name, facts in rows["files"].items()}
+    assert len(inputs["stages"]) == len(walk(trained(finished)[told["key"]])) - 1
+    assert all(len(stage["receipt_sha256"]) == 64 for stage in inputs["stages"])
+    assert record["commands"]["trained"] == ["w2s", "run", f"./{finished.recipe.name}"]
+
+
+def test_a_flipped_byte_of_an_export_is_named(finished: Finished, tmp_path: Path) -> None:
+    to = tmp_path / "student"
+    assert w2s("export", finished.recipe, "--store", finished.store, "--to", to).code == 0
+    whole = w2s("verify", "--export", to)
+    assert (whole.code, "each as manifest.json says" in whole.out) == (0, True), whole.err
+    for name in ("model.safetensors", "README.md", "manifest.json"):
+        raw = (to / name).read_bytes()
+        spoiled = bytearray(raw)
+        spoiled[raw.index(b"w2s") if name != "model.safetensors" else len(raw) // 2] ^= 1
+        (to / name).write_bytes(bytes(spoiled))
+        done = w2s("verify", "--export", to, "--json")
+        assert done.code == 1
+        assert [(one["file"], one["problem"]) for one in done.json] == [(name, "changed")]
+        (to / name).write_bytes(raw)
+    (to / "w2s.json").rename(to / "other.json")
+    found = w2s("verify", "--export", to, "--json").json
+    assert [(one["file"], one["problem"]) for one in found] == [("other.json", "extra"), ("w2s.json", "missing")]
+
+
+@pytest.mark.parametrize("text", [None, "{", "[]", '{"format": 2, "files": {"a": {"sha256": ""}}}'])
+def test_a_folder_without_a_manifest_that_can_be_read_is_refused(tmp_path: Path, text: str | None) -> None:
+    if text is not None:
+        (tmp_path / "manifest.json").write_text(text)
+    done = w2s("verify", "--export", tmp_path)
+    assert (done.code, done.err.count("\n")) == (2, 1), done.err
+    assert "manifest.json" in done.err
 
 
 def test_other_sides_methods_and_stages(finished: Finished, tmp_path: Path) -> None:

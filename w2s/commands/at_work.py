@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import _thread
 import signal
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,17 +11,22 @@ from typing import Any
 
 from rich.markup import escape
 
+from cluster.display import Display
 from cluster.job import Job
 from cluster.journal import Journal
-from cluster.monitor import Display, JsonLines, Lines, Monitor
+from cluster.monitor import JsonLines, Lines, Monitor
 from cluster.pool import InlinePool, Pool
 from cluster.scheduler import Scheduler
+from cluster.screen import aside, screen
 from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
 from w2s.commands.fetch import ensure
 from w2s.cost import Rates
 from w2s.recipe import Recipe
+
+NOISE = "driver.log"  # beside the stages' logs
+STOPPING = "stopping: running stages save where they are (again to leave at once)"
 
 
 @dataclass(frozen=True)
@@ -49,38 +53,41 @@ def fetch(recipe: Recipe, stages: Sequence[Any], choices: Choices) -> None:
 
 
 @contextmanager
-def pool_of(store: Store, choices: Choices) -> Iterator[Pool]:
-    """The place where stages run, and with Ray the cluster around it."""
+def pool_of(store: Store, choices: Choices, monitor: Monitor) -> Iterator[Pool]:
+    """The place where stages run, and with Ray the cluster around it; what is going on is told by the monitor from here on."""
     if choices.pool == "inline":
-        yield InlinePool(store.url)
+        with monitor:
+            yield InlinePool(store.url)
         return
-    from cluster import ray_pool
-
     doing = "starting Ray" if choices.ray_address is None else f"joining Ray at {choices.ray_address}"
-    try:
-        with show.console(err=True).status(doing):
-            ray_pool.connect(choices.ray_address, dashboard=choices.dashboard)
-            pool = ray_pool.RayPool(store.url, bridge.PRELOAD)
+    # Ray and what it loads print of their own accord, into our streams
+    with aside(store.logs / NOISE), monitor:
+        from cluster import ray_pool
+
         try:
-            yield pool
+            with monitor.doing(doing):
+                ray_pool.connect(choices.ray_address, dashboard=choices.dashboard)
+                pool = ray_pool.RayPool(store.url, bridge.PRELOAD)
+            try:
+                yield pool
+            finally:
+                pool.close()
         finally:
-            pool.close()
-    finally:
-        ray_pool.disconnect()
+            ray_pool.disconnect()
 
 
 @contextmanager
-def signals(scheduler: Scheduler) -> Iterator[None]:
+def signals(scheduler: Scheduler, monitor: Monitor) -> Iterator[None]:
     """Ctrl-C or SIGTERM once: save and leave. Twice: leave. SIGUSR1 is a batch system's notice: save and leave, however often."""
     asked = 0
-    out = sys.stderr  # an inline stage has its own while it runs, and the user must still hear us
 
     def handle(number: int, frame: object) -> None:
         nonlocal asked
         asked += number != signal.SIGUSR1
         if asked > 1:
             raise KeyboardInterrupt
-        print("stopping: running stages save where they are (again to leave at once)", file=out, flush=True)
+        monitor.announce(STOPPING)
+        monitor.doing_now = STOPPING
         scheduler.stop()
 
     before = {number: signal.signal(number, handle) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGUSR1)}
@@ -93,14 +100,15 @@ def signals(scheduler: Scheduler) -> Iterator[None]:
 
 def monitor_of(jobs: Mapping[str, Job], choices: Choices) -> Monitor:
     """How what happens is shown."""
-    console = show.console(err=True)
+    out = screen()
     if choices.json:
-        return JsonLines(jobs)
+        return JsonLines(jobs, out)
     if choices.quiet:
-        return Monitor(jobs)
-    if choices.plain or not console.is_terminal or choices.pool == "inline":
-        return Lines(jobs)
-    return Display(jobs, console)
+        return Monitor(jobs, out)
+    # an inline stage prints into this very process: a picture would be torn
+    if choices.plain or not show.console(err=True).is_terminal or choices.pool == "inline":
+        return Lines(jobs, out)
+    return Display(jobs, out)
 
 
 def journal_of(store: Store, recipe: Recipe, monitor: Monitor) -> Journal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -23,6 +23,7 @@ from w2s.load import load
 from w2s.method import MethodConfig
 from w2s.recipe import Recipe
 from w2s.stages import Combine, Generate, Labels, Predict, Prompted, Train, Write, walk
+from w2s.work.manifest import MANIFEST, What, manifest, write
 
 if TYPE_CHECKING:
     from w2s.work.card import Recovery
@@ -59,14 +60,30 @@ def export(
         raise StageFailed(bridge.name(train), f"is not in the store {store.url}", f"`w2s run {reference}` makes it")
     recovery = _recovery(recipe, store, method)
     with told(f"export to {to}", to):
-        size = _copy(store, train, to, recovery)
+        what = What(recipe.name, recipe.fingerprint, method.label, train.seed, None if wanted.stage else wanted.side)
+        commands = {
+            "trained": ["w2s", "run", reference, *overrides],
+            "exported": _command(reference, overrides, wanted),
+        }
+        record = manifest(train, what, store, recovery, commands)
+        size = _copy(store, train, to, recovery, record)
     if as_json:
         facts = {"recipe": recipe.name, "key": train.key, "name": bridge.name(train), "folder": str(to), "bytes": size}
         show.as_json({**facts, "recovery": asdict(recovery)})
         return
     console = show.console()
     console.print(f"{bridge.name(train)} [{train.key[:KEY_SHOWN]}]: {size / 1e6:,.1f} MB in {to}", markup=False)
-    console.print(f"PGR {recovery.pgr}; README.md there says how to load it", markup=False)
+    console.print(
+        f"PGR {recovery.pgr}; README.md there says how to load it, {MANIFEST} what it is made of", markup=False
+    )
+
+
+def _command(reference: str, overrides: Sequence[str], wanted: Wanted) -> list[str]:
+    """What exports it, but for the places on this machine."""
+    chosen = {"--side": None if wanted.stage else wanted.side, "--method": wanted.method, "--stage": wanted.stage}
+    options = [word for flag, value in chosen.items() if value is not None for word in (flag, value)]
+    seed = [] if wanted.seed is None else ["--seed", str(wanted.seed)]
+    return ["w2s", "export", reference, *overrides, *options, *seed]
 
 
 def choose(recipe: Recipe, wanted: Wanted) -> tuple[MethodConfig, Trained]:
@@ -151,7 +168,7 @@ def _recovery(recipe: Recipe, store: Store, method: MethodConfig) -> Recovery:
     return Recovery(recipe.name, name, row.seeds, report.n_test, floor, transfer, ceiling, pgr)
 
 
-def _copy(store: Store, train: Trained, to: Path, recovery: Recovery) -> int:
+def _copy(store: Store, train: Trained, to: Path, recovery: Recovery, record: Mapping[str, Any]) -> int:
     """Everything of the model into a folder beside `to`, then renamed: `to` is there whole, or not at all."""
     if to.exists() and (not to.is_dir() or any(to.iterdir())):
         raise BadInput(f"--to {to}", "is there already", "name a new folder, or empty this one")
@@ -173,6 +190,7 @@ def _copy(store: Store, train: Trained, to: Path, recovery: Recovery) -> int:
         about = json.loads((part / ABOUT).read_text(encoding="utf-8"))
         (part / ABOUT).write_text(json.dumps(card.shareable(about), indent=2, sort_keys=True) + "\n", encoding="utf-8")
         card.write(part, _facts(train, about, receipt.metrics, receipt.versions, recovery))
+        write(part, record)
         if to.exists():
             to.rmdir()
         part.rename(to)

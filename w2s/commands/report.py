@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 SUFFIXES = {".html": "html", ".md": "md", ".csv": "csv", ".json": "json", ".tex": "latex", ".txt": "table"}
 
+PAGE = "report.html"
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -160,17 +162,20 @@ def make(recipe: Recipe, store: Store, asked: Asked | None = None) -> Any:
 
 @dataclass(frozen=True)
 class Published:
-    """A report, the folder it was written to, and why there is no page in it ("" where there is one)."""
+    """A report, and the folder it was written to."""
 
     value: Any
     folder: Path
-    complaint: str = ""
+
+    @property
+    def page(self) -> Path:
+        """Where its page is, once it is drawn."""
+        return self.folder / PAGE
 
 
 def publish(wanted: Wanted, store: Store, store_url: str) -> Published:
-    """Write a recipe's report beside the store: markdown, CSV, JSON and a page. A page that cannot be made spoils nothing."""
+    """Write a recipe's report beside the store: markdown, CSV and JSON."""
     from w2s.report import render
-    from w2s.report.page.write import PAGE, write_page
 
     recipe = wanted.written.recipe
     value = _finishing(make(recipe, store), wanted, store_url)
@@ -180,9 +185,16 @@ def publish(wanted: Wanted, store: Store, store_url: str) -> Published:
         folder.mkdir(parents=True, exist_ok=True)
         for suffix, text in texts.items():
             (folder / f"report.{suffix}").write_text(text, encoding="utf-8")
+    return Published(value, folder)
+
+
+def draw(wanted: Wanted, published: Published, store: Store, store_url: str) -> str:
+    """Write the page of a recipe's report. Returns why that could not be done, else ""."""
     try:
-        write_page([wanted], store, store_url, folder / PAGE)
+        from w2s.report.page.write import write_page
+
+        write_page([wanted], store, store_url, published.page)
     except Exception as error:  # what is shown may not stop what was run: the numbers are written already
         why = error if isinstance(error, Problem) else f"{type(error).__name__}: {error}"
-        return Published(value, folder, f"the report has no page: {why}")
-    return Published(value, folder)
+        return f"the report has no page: {why}"
+    return ""

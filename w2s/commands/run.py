@@ -15,14 +15,17 @@ from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
 from w2s.commands.at_work import Choices, fetch, journal_of, monitor_of, pool_of, signals
-from w2s.commands.report import publish
-from w2s.load import load
+from w2s.commands.board import refresh
+from w2s.commands.report import Published, draw, publish
+from w2s.load import read
 from w2s.recipe import Recipe
+from w2s.report.wanted import LastRun, Wanted
 
 
 def run(reference: str, overrides: Sequence[str], choices: Choices) -> int:
     """Run a recipe. Returns the exit code."""
-    recipe = load(reference, overrides)
+    written = read(reference, overrides)
+    recipe = written.recipe
     if recipe.search is not None and not (choices.quiet or choices.json):
         note = "note: the recipe is run as it is written; `w2s tune` does its search"
         show.console(err=True).print(note, markup=False)
@@ -43,20 +46,42 @@ def run(reference: str, overrides: Sequence[str], choices: Choices) -> int:
         else:
             summary = Summary(states)
             journal.all_there(len(states))
-        _close(recipe, store, summary, monitor, choices)
+        last_run = LastRun(summary.count("cached"), len(summary.states))
+        wanted = Wanted(reference, tuple(overrides), written, last_run)
+        published = publish(wanted, store, choices.store)
+        _close(recipe, published, store, summary, monitor, choices, wanted.command(choices.store, "board"))
+        # an interrupted run may have seconds left; one that did nothing has been drawn
+        if not summary.interrupted and (todo or not published.page.is_file()):
+            _draw(wanted, published, store, choices)
         journal.end(summary.exit_code)
     return summary.exit_code
 
 
+def _draw(wanted: Wanted, published: Published, store: Store, choices: Choices) -> None:
+    console = show.console(err=True)
+    with console.status("drawing the report"):
+        complaints = [draw(wanted, published, store, choices.store), refresh(wanted.written.recipe, store)]
+    for complaint in filter(None, complaints):
+        console.print(complaint, style="yellow", markup=False)
+
+
 def _drive(jobs: Mapping[str, Job], goals: Sequence[str], store: Store, journal: Journal, choices: Choices) -> Summary:
-    with pool_of(store, choices) as pool, store.leases() as leases, journal.monitor:
+    with pool_of(store, choices, journal.monitor) as pool, store.leases() as leases:
         scheduler = Scheduler(store, pool, leases, journal)
-        with signals(scheduler):
+        with signals(scheduler, journal.monitor):
             return scheduler.run(jobs, goals)
 
 
-def _close(recipe: Recipe, store: Store, summary: Summary, monitor: Monitor, choices: Choices) -> None:
-    report, folder = publish(recipe, store)
+def _close(
+    recipe: Recipe,
+    published: Published,
+    store: Store,
+    summary: Summary,
+    monitor: Monitor,
+    choices: Choices,
+    board: str,
+) -> None:
+    report, folder = published.value, published.folder
     code = summary.exit_code
     if choices.json:
         from w2s.report import render
@@ -83,7 +108,7 @@ def _close(recipe: Recipe, store: Store, summary: Summary, monitor: Monitor, cho
         ("tensorboard", store.tensorboard),
     ):
         console.print(f"  {what:<12} {place}", markup=False)
-    console.print(f"  {'curves':<12} tensorboard --logdir {store.tensorboard}", markup=False)
+    console.print(f"  {'curves':<12} {board}", markup=False)
     _say_failures(summary, store, choices)
 
 

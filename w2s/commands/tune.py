@@ -181,14 +181,13 @@ def _run(
         fetch(each, list(each.graph().values()), choices)
     with (
         redirect_stdout(sys.stderr),
-        pool_of(store, choices) as pool,
+        pool_of(store, choices, journal.monitor) as pool,
         store.leases() as leases,
-        journal.monitor,
     ):
         scheduler = Scheduler(store, pool, leases, driver.hear)
         driver.scheduler = scheduler
         journal.follow(scheduler.jobs)
-        with signals(scheduler):
+        with signals(scheduler, journal.monitor):
             return driver.run(scheduler, adviser(_at_once(searched, pool)))
 
 

@@ -1,10 +1,30 @@
-"""`w2s verify`: every byte of the store against its receipts."""
+"""`w2s verify`: every byte of the store against its receipts, or of an exported model against its manifest."""
 
 from __future__ import annotations
+
+from pathlib import Path
 
 from cluster.errors import EXIT_OK, EXIT_STAGE
 from cluster.store import Store
 from w2s.commands import show
+
+
+def verify_export(folder: Path, *, as_json: bool) -> int:
+    """Print what of an exported model is not as its manifest says. Returns 1 if anything is."""
+    from w2s.work import manifest
+
+    damages = manifest.check(folder)
+    if as_json:
+        show.as_json([{"key": d.key, "name": d.name, "file": d.file, "problem": d.problem} for d in damages])
+        return EXIT_STAGE if damages else EXIT_OK
+    console = show.console()
+    for damage in damages:
+        console.print(f"{folder / damage.file}: {damage.problem}", markup=False)
+    if damages:
+        show.console(err=True).print("export the model again: `w2s export` says how", markup=False)
+        return EXIT_STAGE
+    console.print(f"{len(manifest.read(folder)['files'])} files, each as {manifest.MANIFEST} says", markup=False)
+    return EXIT_OK
 
 
 def verify(store_url: str, *, quarantine: bool, as_json: bool) -> int:

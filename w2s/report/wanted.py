@@ -26,7 +26,7 @@ class Wanted:
     written: Written
     last_run: LastRun | None = None
 
-    def command(self, store: str = "") -> str:
+    def command(self, store: str = "", verb: str = "run") -> str:
         """What runs it: `w2s run quickstart method.alpha=0.3`. Secrets in a store's url are left out."""
         where = shown(store) if "://" in store else store
-        return shlex.join(["w2s", "run", self.reference, *self.overrides, *(["--store", where] if where else [])])
+        return shlex.join(["w2s", verb, self.reference, *self.overrides, *(["--store", where] if where else [])])

@@ -30,7 +30,6 @@ from w2s.shown import frame
 from w2s.shown.ledger import Ledger
 from w2s.stages import walk
 
-PAGE = "report.html"
 GRAPHS = 6
 
 

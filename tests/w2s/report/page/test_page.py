@@ -288,6 +288,7 @@ def test_a_page_that_cannot_be_made_spoils_no_run(
     page = tmp_path / "store" / "reports" / f"toy-{asked.written.recipe.fingerprint}" / "report.html"
     assert w2s("run", asked.reference, "--store", store.url, "--pool", "inline").code == 0
     assert "(100% cached)" in checked(page.read_text()).text
+    page.unlink()
     monkeypatch.setattr("w2s.report.page.write.write_page", broken)
     done = w2s("run", asked.reference, "--store", store.url, "--pool", "inline")
     assert done.code == 0
