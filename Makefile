@@ -4,11 +4,12 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 STAMP  := $(VENV)/.installed
 
-.PHONY: help quickstart test lint check format clean setup constraints wheel
+.PHONY: help quickstart test soak lint check format clean setup constraints wheel
 
 help:
 	@echo "make quickstart   set up, then run a real weak-to-strong experiment (about three minutes on two cores)"
 	@echo "make test         set up, then pass the tests"
+	@echo "make soak         the tests that take minutes each: benches rehearsed, gangs killed again and again"
 	@echo "make check        format, lint, types, floors, tests"
 	@echo "make constraints  find and pin the newest versions that install together"
 	@echo "make clean        remove what these made (the store stays; it is your work)"
@@ -29,6 +30,10 @@ quickstart: setup
 # a worker a core, whole files each, one Ray cluster at a time (tests/workers.py); eight workers are memory enough
 test: setup
 	$(BIN)/python -m pytest -n auto --maxprocesses 8 --dist loadfile --no-loadscope-reorder
+
+# one at a time: some of them judge who is silent for seconds
+soak: setup
+	$(BIN)/python -m pytest -m soak
 
 lint: setup
 	$(BIN)/ruff format --check .

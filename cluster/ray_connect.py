@@ -55,11 +55,7 @@ def connect(address: str | None, *, cpus: int | None = None, dashboard: bool = F
 def fresh_session() -> Path:
     """The private folder and token of a cluster that this process is about to start; Ray is told to use them."""
     folder = local_session.begin()  # first: Ray reads how to authenticate when it is imported
-    from ray import _raylet
-
-    raylet: Any = _raylet
-    raylet.Config.initialize("")  # the mode is read once, and Ray may have been imported before it was set
-    raylet.AuthenticationTokenLoader.instance().reset_cache()  # a cluster used before had a token of its own
+    _authenticate_anew()
     return folder
 
 
@@ -69,6 +65,16 @@ def disconnect() -> None:
 
     ray.shutdown()
     local_session.end()
+    _authenticate_anew()
+
+
+def _authenticate_anew() -> None:
+    """Have Ray look at the environment again: it reads the mode once, and keeps the token of a cluster used before."""
+    from ray import _raylet
+
+    raylet: Any = _raylet
+    raylet.Config.initialize("")
+    raylet.AuthenticationTokenLoader.instance().reset_cache()
 
 
 def _answers(address: str) -> None:

@@ -34,6 +34,7 @@ def recipe_file(folder: Path, **changes: Any) -> Path:
     return file
 
 
+@pytest.mark.soak
 def test_train_compares_equal_work(tmp_path: Path) -> None:
     """Ours, Zero and the bare loop end at the same loss over the same tokens; Trainer gets about as far."""
     variants = ["ours", "zero2", "bare", "trainer-grouped"]
@@ -73,6 +74,7 @@ def test_train_says_what_it_cannot_compare(tmp_path: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.soak
 @pytest.mark.ray
 def test_stages_times_every_kind_of_start(tmp_path: Path) -> None:
     printed = bench("stages", "--repeats", "1", "--json", tmp_path / "out.json")
@@ -86,6 +88,7 @@ def test_stages_times_every_kind_of_start(tmp_path: Path) -> None:
     assert "< 1 s" in printed
 
 
+@pytest.mark.soak
 def test_tune_compares_a_search_with_separate_runs(tmp_path: Path) -> None:
     options = ["--trials", "2", "--separate", "1", "--epochs", "1", "--noop", "5", "--through-tune", "0"]
     printed = bench("tune", *options, "--json", tmp_path / "out.json")

@@ -57,6 +57,7 @@ def copied(prepared: Prepared, folder: Path) -> Store:
     return Store.open(folder / "store")
 
 
+@pytest.mark.soak
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(300)
@@ -89,6 +90,7 @@ def test_killed_ranks_cost_time_and_nothing_else(prepared: Prepared, tmp_path: P
         disconnect()
 
 
+@pytest.mark.soak
 @pytest.mark.ray
 @pytest.mark.slow
 @pytest.mark.timeout(300)

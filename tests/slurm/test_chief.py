@@ -25,6 +25,7 @@ import pathlib, signal, sys, time
 signal.signal(signal.SIGUSR1, lambda *told: sys.exit(75))
 while not pathlib.Path('{}').exists():
     time.sleep(0.1)
+pathlib.Path('{}').unlink()  # once
 sys.exit(1)
 """
 STUDENT = "on strong (tiny-bert-8x1 labels, xent)"
@@ -159,7 +160,7 @@ def test_cancelled_in_the_middle_it_leaves_nothing_behind(slurm: Slurm, study: S
 def test_at_its_time_limit_or_with_a_node_lost_a_job_goes_back_by_itself(slurm: Slurm, tmp_path: Path) -> None:
     """Slurm may take minutes to see that a node is gone; a job that ends before that has failed."""
     failed = tmp_path / "failed"
-    going = submit(slurm, tmp_path, [("-c", SAVES_OR_FAILS.format(failed))])
+    going = submit(slurm, tmp_path, [("-c", SAVES_OR_FAILS.format(failed, failed))])
     job = going.job
     going.until_told("1 up")
     slurm.run("scontrol", "update", f"JobId={job}", "EndTime=now+60")  # looked at twice a minute, and 30 s ahead
@@ -172,9 +173,11 @@ def test_at_its_time_limit_or_with_a_node_lost_a_job_goes_back_by_itself(slurm: 
     lost = next(node for node in going.happenings()[-1]["nodes"] if node != slurm.facts(job)["BatchHost"])
     slurm.kill_node(lost)
     failed.touch()  # what a driver does of that
-    slurm.wait_for_requeue(job, 2, timeout_s=LONG_S)
+    # on the nodes that are left it may begin again at once
+    slurm.until(lambda: slurm.facts(job)["Restarts"] == "2", LONG_S, "it is back in the queue")
     going.show(f"the worker node {lost} has lost its power, and the driver fails of it: back in the queue")
     slurm.run("scancel", job)
+    slurm.wait_for(job, "CANCELLED", "COMPLETING", "COMPLETED", "FAILED")
     slurm.revive_node(lost)
     assert f"node {lost} is lost" in going.printed()
     first = [f"1 {what}" for what in ("begun", "up", "notice", "saved", "requeue")]

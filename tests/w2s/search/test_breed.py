@@ -28,6 +28,7 @@ def told_by(store: Path, key: str) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.soak
 def test_a_population_is_killed_goes_on_and_its_best_is_one_recipe(tmp_path: Path) -> None:
     recipe, store = search_recipe(tmp_path, PBT, strong__epochs=3), tmp_path / "store"
     running = process("tune", recipe, "--store", store, "--plain")
