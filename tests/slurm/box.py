@@ -183,9 +183,18 @@ class Slurm:
         self.daemons.pop(name).wait()
 
     def revive_node(self, name: str, timeout_s: float = 30) -> None:
-        """Power for a node that was killed; waits until jobs can run on it."""
+        """Power for a node that was killed; waits until jobs can run on it.
+
+        Slurm may still think the old daemon there: it has to hear of the new one first, or it ends what it then runs there.
+        """
+        before = self._started(name)
         self.start_node(name)
-        self.until(lambda: self._is_up(name), timeout_s, f"{name} is up")
+        self.until(lambda: self._started(name) != before and self._is_up(name), timeout_s, f"{name} is up")
+
+    def _started(self, name: str) -> str:
+        """When a node's daemon started, as far as Slurm has heard."""
+        told = self.run("scontrol", "--oneliner", "show", "node", name, check=False)
+        return next((word for word in told.split() if word.startswith("SlurmdStartTime=")), "")
 
     def all_up(self) -> bool:
         return all(self._is_up(name) for name in NODES)

@@ -197,6 +197,7 @@ case "$*" in
 esac
 """)
     stub.chmod(0o755)
+    slurm.until(slurm.all_up, LONG_S, "all nodes are up")
     site = replace(SITE, up_timeout_s=8, environment={"PATH": f"{stub.parent}:{slurm.env['PATH']}"})
     going = submit(slurm, tmp_path, [("-c", "raise SystemExit(1)")], site=site)
     facts = slurm.wait_for(going.job, "FAILED", "COMPLETED", timeout_s=LONG_S)
