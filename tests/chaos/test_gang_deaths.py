@@ -74,8 +74,16 @@ def whole(store_url: str, key: str, ranks: int) -> bool:
 
 
 @pytest.mark.timeout(400)
-def test_any_process_of_a_gang_may_die_or_hang(nodes: Any, store_url: str) -> None:
-    """Rank, controller, keeper, then a frozen rank: four deaths, one retry allowed, none spent, as each got further."""
+@pytest.mark.parametrize(
+    "lost",
+    [
+        pytest.param(["rank", "frozen rank"], id="a rank"),
+        pytest.param(["rank", "controller", "keeper", "frozen rank"], id="each", marks=pytest.mark.soak),
+    ],
+)
+def test_any_process_of_a_gang_may_die_or_hang(lost: list[str], nodes: Any, store_url: str) -> None:
+    """More deaths than the one retry that is allowed, and none is spent, as each attempt got further."""
+    acts = {"rank": kill_rank(1), "controller": kill_controller, "keeper": kill_keeper, "frozen rank": freeze_rank(1)}
     node = add(nodes, 2)
     looked: list[tuple[list[int], int]] = []
 
@@ -85,24 +93,26 @@ def test_any_process_of_a_gang_may_die_or_hang(nodes: Any, store_url: str) -> No
     def then(act: Any) -> Any:
         return lambda attempt: (look_back(attempt), act(attempt))
 
-    heard = Trouble([kill_rank(1), then(kill_controller), then(kill_keeper), then(freeze_rank(1)), look_back])
+    first, *others = [acts[name] for name in lost]
+    heard = Trouble([first, *map(then, others), look_back])
     team = gang("team", 2, retries=1, hang_s=HANG_S, steps=STEPS, seconds=0.3)
     summary = run(store_url, graph(team), team, listen=heard)
     assert summary.exit_code == 0, summary.failures
-    assert looked == [([], 1)] * 4, (
+    assert looked == [([], 1)] * len(lost), (
         "each attempt found its predecessor's processes gone, and one placement group: its own"
     )
     assert whole(store_url, team.key, 2)
-    errors = [event.data["error"]["what"] for event in heard.kinds("retry")]
+    told = [event.data["error"]["what"] for event in heard.kinds("retry")]
+    errors = dict(zip(lost, told, strict=True))
     pids = [attempt.pids for attempt in heard.attempts]
-    assert errors[0].startswith(f"rank 1 (pid {pids[0][1]} on ")
-    assert errors[0].endswith(" died")
-    assert "its gang was lost" in errors[1]
-    assert "its gang's keeper died" in errors[2]
-    assert f"rank 1 (pid {pids[3][1]} on " in errors[3]
-    assert "was silent for " in errors[3]
+    assert errors["rank"].startswith(f"rank 1 (pid {pids[0][1]} on ")
+    assert errors["rank"].endswith(" died")
+    assert "its gang was lost" in errors.get("controller", "its gang was lost")
+    assert "its gang's keeper died" in errors.get("keeper", "its gang's keeper died")
+    assert f"rank 1 (pid {pids[len(lost) - 1][1]} on " in errors["frozen rank"]
+    assert "was silent for " in errors["frozen rank"]
     log = Store.open(store_url).logs / f"{team.key}.rank1.log"
-    assert str(log) in errors[3]
+    assert str(log) in errors["frozen rank"]
     assert "all_reduce" in log.read_text().partition("most recent call first")[2], "the frozen rank wrote where it was"
     assert groups() == 0
     assert orphans(pids[-1]) == []
