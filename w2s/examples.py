@@ -6,6 +6,10 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass, field
+from typing import Literal
+
+Side = Literal["source", "shift"]
+"""Where supervisors learn, and where students learn and everyone is tested, in a task whose distribution shifts between."""
 
 
 @dataclass(frozen=True)
@@ -14,14 +18,15 @@ class Example:
 
     `texts` holds one text (a C-class question) or C texts (candidates to choose among, e.g. a preference pair). `label` is
     the true class, 0 .. C-1. Examples that share a `group` (one question, one premise) never straddle two parts.
-    `highlights` are the [start, end) spans of texts[0], in characters, that an annotator gave as the reason; not part of
-    the identity.
+    `highlights` are the [start, end) spans of texts[0], in characters, that an annotator gave as the reason; `side` is where a
+    row comes from in a task whose distribution shifts, "" in all others. Neither is part of the identity.
     """
 
     texts: tuple[str, ...]
     label: int
     group: str
     highlights: tuple[tuple[int, int], ...] = ()
+    side: Side | Literal[""] = ""
 
     @property
     def id(self) -> str:

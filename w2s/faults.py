@@ -9,6 +9,7 @@ from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from cluster.errors import BadInput
+from w2s.nested import kinds_of
 from w2s.recipe import Recipe
 from w2s.registry import ROOMS, names, unknown
 from w2s.schema import FieldFault, join
@@ -18,7 +19,9 @@ from w2s.yaml_source import Source
 Loc: TypeAlias = tuple[str | int, ...]
 TYPE_NAMES = ("function-before", "int", "constrained-int", "literal")
 SELF_EVIDENT = ("extra_forbidden", "missing", "union_tag_invalid", "union_tag_not_found", "value_error")
-_ROOM_OF = {"task": "tasks", "method": "methods", "baselines": "methods", "loss": "losses"}
+_ROOM_OF = {
+    "task": "tasks", "of": "tasks", "source": "tasks", "shift": "tasks", "method": "methods", "baselines": "methods", "loss": "losses",
+}  # fmt: skip
 SPACE = ("search", "space")  # below it: a dotted path as one step, then (in pydantic's places) the domain's kind
 
 
@@ -127,7 +130,7 @@ def _fields_at(loc: Loc) -> list[str]:
         if isinstance(step, int):
             continue
         info: FieldInfo | None = model.model_fields.get(step) if model else None
-        found = _models_in(info.annotation) if info else []
+        found = (kinds_of(info.annotation) or _models_in(info.annotation)) if info else []
         model, choices = (found[0], []) if len(found) == 1 else (model, found)
     return list(model.model_fields) if model else []
 

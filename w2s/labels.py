@@ -22,13 +22,15 @@ Floats = NDArray[np.float64]
 class LabelTable:
     """Class probabilities (and the logits they came from) of N rows, in no meaningful order.
 
-    `weights_N` says how much each row counts for whoever learns from it: 0 not at all; None, all alike.
+    `weights_N` says how much each row counts for whoever learns from it: 0 not at all; None, all alike. `members_NMC`: the
+    probabilities of each of M labellers whose mean this is, for those who listen to each; None for one labeller.
     """
 
     ids: tuple[str, ...]
     probs_NC: Floats
     logits_NC: Floats
     weights_N: Floats | None = None
+    members_NMC: Floats | None = None
 
     def __post_init__(self) -> None:
         shape = (len(self.ids), self.probs_NC.shape[-1])
@@ -36,11 +38,23 @@ class LabelTable:
             raise ValueError(f"{len(self.ids)} ids, probabilities {self.probs_NC.shape}, logits {self.logits_NC.shape}")
         if self.weights_N is not None and (self.weights_N.shape != shape[:1] or not (self.weights_N >= 0).all()):
             raise ValueError(f"{len(self.ids)} ids, weights {self.weights_N.shape} of at least {self.weights_N.min()}")
+        if self.members_NMC is not None and (self.members_NMC.shape[0], self.members_NMC.shape[-1]) != shape:
+            raise ValueError(f"{len(self.ids)} ids, members {self.members_NMC.shape}, probabilities {shape}")
 
     @classmethod
-    def of_probs(cls, ids: Sequence[str], probs_NC: Floats, weights_N: Floats | None = None) -> LabelTable:
+    def of_probs(
+        cls,
+        ids: Sequence[str],
+        probs_NC: Floats,
+        weights_N: Floats | None = None,
+        members_NMC: Floats | None = None,
+    ) -> LabelTable:
         """Labels that came from no logits: their logarithms stand in."""
-        return cls(tuple(ids), probs_NC, np.log(np.clip(probs_NC, TINY, None)), weights_N)
+        return cls(tuple(ids), probs_NC, np.log(np.clip(probs_NC, TINY, None)), weights_N, members_NMC)
+
+    def everyone_NMC(self) -> Floats:
+        """Each member's probabilities [N, M, C]; one labeller is a crowd of one."""
+        return self.probs_NC[:, None] if self.members_NMC is None else self.members_NMC
 
     @property
     def weight_N(self) -> Floats:
@@ -54,16 +68,20 @@ class LabelTable:
         """
         order = np.array(places(self.ids, wanted, where), dtype=np.int64)
         weights_N = None if self.weights_N is None else self.weights_N[order]
-        return LabelTable(tuple(wanted), self.probs_NC[order], self.logits_NC[order], weights_N)
+        members_NMC = None if self.members_NMC is None else self.members_NMC[order]
+        return LabelTable(tuple(wanted), self.probs_NC[order], self.logits_NC[order], weights_N, members_NMC)
 
     def save(self, folder: Path) -> None:
-        """Write `labels.parquet`: id, probs (list of C doubles), logits (list of C doubles), and weight where rows differ."""
+        """Write `labels.parquet`: id, probs (list of C doubles), logits (list of C doubles), weight where rows differ, and members
+        (M lists of C doubles) of a crowd."""
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         columns = {"id": list(self.ids), "probs": self.probs_NC.tolist(), "logits": self.logits_NC.tolist()}
         if self.weights_N is not None:
             columns["weight"] = self.weights_N.tolist()
+        if self.members_NMC is not None:
+            columns["members"] = self.members_NMC.tolist()
         pq.write_table(pa.table(columns), folder / FILE)
 
     @classmethod
@@ -76,7 +94,9 @@ class LabelTable:
         logits = np.array(table["logits"].to_pylist(), dtype=np.float64)
         weighted = "weight" in table.column_names
         weights = np.array(table["weight"].to_pylist(), dtype=np.float64) if weighted else None
-        return cls(tuple(table["id"].to_pylist()), probs, logits, weights)
+        crowded = "members" in table.column_names
+        members = np.array(table["members"].to_pylist(), dtype=np.float64) if crowded else None
+        return cls(tuple(table["id"].to_pylist()), probs, logits, weights, members)
 
 
 def places(ids: Sequence[str], wanted: Sequence[str], where: str) -> list[int]:

@@ -11,9 +11,20 @@ and may have
     label_statistics(config, target_MC) -> Statistics     what it must know of all the training labels, before the first step
     check(config, n_classes) -> None                      raises BadInput for a task it cannot serve
     coefficient(config, progress) -> Number        the weight that changes as training goes on, for curves
+    CROWD = True       it listens to several labellers: `target_BC` is then [B, M, C], or [B, C] for a crowd of one
+
+and, where a loss learns something of its own beside the model (how much each labeller is to be believed):
+
+    beginning(config, target_MC) -> Statistics     what it knows before the first step, given all the training labels
+    slopes(config, logits_BC, target_BC, weight_B, progress, statistics) -> Statistics
+                                                   sums over rows, of any shape: added up over the whole global batch
+    advanced(config, learned, slopes, progress) -> Statistics     after a step; `slopes` are means over the batch's rows
+
+`loss` and `slopes` are given what was learned so far among the statistics, by the same names.
+
     FIXED = True       one smooth function of the logits, the same throughout training: a line search may be used on it
 
-`loss` is given both statistics in one dict. Weights are 0 for padding and 1 for a row, or anything between: a row that
+`loss` is given all statistics in one dict. Weights are 0 for padding and 1 for a row, or anything between: a row that
 counts for less. A row of weight 0 may hold any finite numbers, a label of nothing but zeros too, and must come out finite.
 
 Many small heads are trained at once by `torch.func.vmap` over these functions, with some of a config's numbers as 0-dim
@@ -78,6 +89,42 @@ def label_statistics(config: LossConfig, target_MC: Tensor) -> Statistics:
     """
     special = getattr(module("losses", config.kind), "label_statistics", None)
     return {} if special is None else cast("Statistics", special(config, target_MC.detach()))
+
+
+def hears_a_crowd(config: LossConfig) -> bool:
+    """Whether the loss is told each labeller's opinion, and not their mean."""
+    return bool(getattr(module("losses", config.kind), "CROWD", False))
+
+
+def beginning(config: LossConfig, target_MC: Tensor) -> Statistics:
+    """What a loss that learns knows before the first step; empty for all others."""
+    special = getattr(module("losses", config.kind), "beginning", None)
+    return {} if special is None else cast("Statistics", special(config, target_MC.detach()))
+
+
+def slopes(
+    config: LossConfig,
+    logits_BC: Tensor,
+    target_BC: Tensor,
+    weight_B: Tensor,
+    progress: float,
+    statistics: Statistics,
+) -> Statistics:
+    """Of a loss that learns: sums over these rows, to be added to those of all other rows of the global batch."""
+    import torch
+
+    with torch.no_grad():
+        found = module("losses", config.kind).slopes(config, logits_BC, target_BC, weight_B, progress, statistics)
+    return cast("Statistics", found)
+
+
+def advanced(config: LossConfig, learned: Statistics, slopes: Statistics, progress: float) -> Statistics:
+    """What a loss that learns knows after a step, given its mean slopes over the global batch."""
+    import torch
+
+    with torch.no_grad():
+        found = module("losses", config.kind).advanced(config, learned, slopes, progress)
+    return cast("Statistics", found)
 
 
 def compute(

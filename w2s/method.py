@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from pydantic import Field, ValidationError
 
 from cluster.errors import BadInput
 from w2s.config import Config
-from w2s.learner import Learner
+from w2s.learner import Learner, ModelRef
 from w2s.loss import LossConfig
 from w2s.registry import union
 from w2s.stages import HowCombined, Labels
@@ -20,12 +21,17 @@ else:
     AnyLoss = union("losses")
 
 
+Agreed = HowCombined | Literal["calibrated"]
+
+
 class MethodConfig(Config):
     """The choices of one method; each file narrows `kind` to its own name. Every method may have a crowd for supervisor."""
 
     kind: str
     members: int = Field(1, ge=1, le=256, description="weak supervisors, differing by seed")
-    combine: HowCombined = Field("mean_prob", description="how their labels become one")
+    combine: Agreed = Field(
+        "mean_prob", description="how their labels become one; calibrated: a mean after calibration"
+    )
 
     @property
     def label(self) -> str:
@@ -35,8 +41,23 @@ class MethodConfig(Config):
 
 def supervision(world: World, config: MethodConfig) -> Labels:
     """The weak labels a student learns from: one supervisor's, or a crowd's made one."""
-    crowd = world.supervisors(config.members)
-    return world.combine([world.predict(teacher, "strong") for teacher in crowd], config.combine)
+    return agreed(
+        world, [world.predict(teacher, "strong") for teacher in world.supervisors(config.members)], config.combine
+    )
+
+
+def agreed(world: World, labels: Sequence[Labels], how: Agreed) -> Labels:
+    """One verdict from several labellers; `calibrated`: the mean of their probabilities, each made as sure as it is right."""
+    if how == "calibrated":
+        return world.combine([world.calibrate(one) for one in labels])
+    return world.combine(labels, how)
+
+
+def lone(config: MethodConfig, crowd: str) -> None:
+    """Raise ValueError for a choice of supervisors, of a method that makes its own."""
+    for name in ("members", "combine"):
+        if getattr(config, name) != _default(config, name):
+            raise ValueError(f"{name}: {config.kind} makes its own supervisors; see {crowd}")
 
 
 def altered(learner: Learner, where: str, **choices: Any) -> Learner:
@@ -65,10 +86,13 @@ def _default(config: Config, name: str) -> object:
 
 
 def _short(value: object) -> str:
-    """A value in a table's label: a chain step by step, a config by its own label or kind."""
+    """A value in a table's label: a chain step by step (a>b), what stands side by side (a+b), a config by its own label or kind."""
     if isinstance(value, tuple):
-        return ">".join(map(_short, value))
+        follow = all(isinstance(item, Config) and not isinstance(item, ModelRef) for item in value)
+        return (">" if follow else "+").join(map(_short, value))
     if not isinstance(value, Config):
         return str(value)
+    if isinstance(value, ModelRef):
+        return value.short
     own = getattr(value, "label", None)
     return told(str(getattr(value, "kind", type(value).__name__)), value) if own is None else str(own)

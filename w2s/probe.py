@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
 from w2s.config import Config
+from w2s.examples import hash_unit
 
 Layer = Literal["middle"] | int
+
+
+class Subspace(Config):
+    """A share of the features, drawn by chance: what one member of a crowd reads (random subspaces, Ho 1998)."""
+
+    share: float = Field(0.5, gt=0, le=1, description="of the features")
+    seed: int = Field(0, ge=0, description="which they are")
+
+    def columns(self, width: int) -> list[int]:
+        """Places of the features, in order; at least one."""
+        ranked = sorted(range(width), key=lambda place: hash_unit("feature", self.seed, place))
+        return sorted(ranked[: max(1, round(self.share * width))])
 
 
 class Probe(Config):
@@ -34,6 +47,14 @@ class Probe(Config):
         "auto", description="auto: by cross-validation on the labels it learns from; a number is 21 times as fast"
     )
     standardise: bool = Field(True, description="centre and scale every feature")
+    subspace: Subspace | None = Field(None, description="read only a random share of the features")
+
+    def identity(self) -> dict[str, Any]:
+        """As it enters a key. With all features it is what it was before there were shares."""
+        fields = super().identity()
+        if fields["subspace"] is None:
+            del fields["subspace"]
+        return fields
 
     @property
     def read(self) -> tuple[Layer, ...]:

@@ -11,8 +11,8 @@ from pydantic import Field, model_validator
 from cluster.errors import BadInput
 from cluster.key import content_key
 from cluster.zero import cut
+from w2s import explains, writes, written
 from w2s import loss as losses
-from w2s import writes, written
 from w2s.config import Config
 from w2s.learner import Learner, ModelRef
 from w2s.machines import Machine, Machines
@@ -82,6 +82,14 @@ class Recipe(Config):
         if self.split.val == 0 and watched:
             raise ValueError(
                 f"split.val is 0, and {watched[0]}.evaluate needs held-out rows: set evaluate: never, or val: 0.1"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _sided(self) -> Recipe:
+        if self.task.sided and self.split.weak != Split().weak:
+            raise ValueError(
+                f"split.weak: the halves of task {self.task.kind} are its sides, source and shift; leave it out"
             )
         return self
 
@@ -161,6 +169,7 @@ class Recipe(Config):
         goals = self.goals()
         written.check(self.task, self.outcomes)
         writes.check(goals, self.strong.model)
+        explains.check(self.task, goals, self.machine)
         taught = [stage for stage in reached(*goals) if isinstance(stage, Model)]
         for stage in taught:
             if not isinstance(stage, Write):  # there are no classes a loss might not serve

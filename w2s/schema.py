@@ -14,6 +14,7 @@ from typing import Annotated, Any, Final, TypeAlias, get_args, get_origin
 from pydantic import BaseModel, ValidationError
 
 from cluster.errors import BadInput
+from w2s.nested import kinds_of
 from w2s.registry import unknown
 
 Step: TypeAlias = str | int
@@ -143,7 +144,7 @@ def below(kinds: Sequence[Any], step: Step) -> list[Any]:
         arguments = get_args(kind)
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             info = kind.model_fields.get(str(step))
-            found += [] if info is None else [info.annotation]
+            found += [] if info is None else kinds_of(info.annotation) or [info.annotation]
         elif get_origin(kind) is dict:
             found.append(arguments[1])
         elif get_origin(kind) in (tuple, list) and (isinstance(step, int) or step == ANY):

@@ -92,6 +92,27 @@ def apart(where: str, train: Sequence[Example], test: Sequence[Example], *, drop
     return kept, len(train) - len(kept)
 
 
+def sides_apart(
+    where: str, train: Sequence[Example], test: Sequence[Example], *, drop: bool
+) -> tuple[list[Example], int]:
+    """The training rows without those of the source whose group is in the shifted domain as well, and how many these were.
+
+    Raises BadInput for any unless `drop`, where a side is empty, and where one has one class only.
+    """
+    shifted = {row.group for row in (*train, *test) if row.side == "shift"}
+    torn = {row.id for row in train if row.side == "source" and row.group in shifted}
+    if torn and not drop:
+        what = f"{len(torn)} source rows have groups that are in the shifted domain, too ({samples(torn)})"
+        raise BadInput(where, what, "set drop_overlap: true to leave them out of training")
+    kept = [row for row in train if row.id not in torn]
+    for side in ("source", "shift"):
+        own = [row for row in kept if row.side == side]
+        if not own:
+            raise BadInput(where, f"no training row is of side '{side}'", "correct the names of the domains")
+        refuse_one_class(f"{where}, side '{side}'", own, "a classifier needs examples of at least two")
+    return kept, len(torn)
+
+
 def refuse_one_class(where: str, rows: Sequence[Example], remedy: str) -> None:
     """Raises BadInput when all rows have the same label, or the same answer."""
     found = {truth(row) for row in rows}

@@ -49,6 +49,11 @@ class TaskConfig(Config):
         return False
 
     @property
+    def highlighted(self) -> bool:
+        """Whether its examples have `highlights`: the spans that someone gave as the reason for the label."""
+        return False
+
+    @property
     def max_new_tokens(self) -> int:
         """The most tokens that are written for an answer, the end token among them, in any tokenizer."""
         raise TypeError(f"task {self.kind} has no written answers")
@@ -57,6 +62,21 @@ class TaskConfig(Config):
     def told(self) -> str:
         """The task for errors: its kind, and the choice that makes it what it is."""
         return self.kind
+
+    @property
+    def sided(self) -> bool:
+        """Whether the distribution shifts: training rows then have a side, and `source` is the weak half, `shift` the strong."""
+        return False
+
+    @property
+    def domains(self) -> tuple[str, str]:
+        """The names of the two sides. Raises TypeError for a task without."""
+        raise TypeError(f"task {self.kind} has no sides")
+
+    @property
+    def headline(self) -> str:
+        """The task at the head of a table: its kind, and from where to where it shifts."""
+        return f"{self.kind} ({' -> '.join(self.domains)})" if self.sided else self.kind
 
     @property
     def chance(self) -> float:
@@ -97,12 +117,17 @@ def check_overlap(
 ) -> tuple[list[Example], tuple[str, ...]]:
     """The training rows that are not in the test split, by id or by exact texts (in any order), and notes.
 
-    With `config.drop_overlap` shared rows are left out of training and counted in a note; without it any shared row
-    raises BadInput with the count and sample ids.
+    Nor, of a task with sides, rows of the source whose group is on the other side as well: what a supervisor learned, no student
+    meets again. With `config.drop_overlap` such rows are left out of training and counted in a note; without it any one raises
+    BadInput with the count and sample ids. Raises BadInput, too, where a side has no rows.
     """
     where = f"task {config.kind}"
+    notes: list[str] = []
     kept, dropped = sift.apart(where, train, test, drop=config.drop_overlap)
-    if not dropped:
-        return kept, ()
-    sift.refuse_one_class(f"{where}, train split without test rows", kept, "give train and test different rows")
-    return kept, (f"train: {dropped} rows left out: also in the test split",)
+    if dropped:
+        sift.refuse_one_class(f"{where}, train split without test rows", kept, "give train and test different rows")
+        notes.append(f"train: {dropped} rows left out: also in the test split")
+    if config.sided:
+        kept, dropped = sift.sides_apart(where, kept, test, drop=config.drop_overlap)
+        notes += [f"train: {dropped} source rows left out: their groups are in the shifted domain, too"] if dropped else []
+    return kept, tuple(notes)

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 from typing import TypeAlias
 
 from cluster.errors import BadInput
+from w2s.examples import Side
+from w2s.explain import Explain
 from w2s.learner import Layer, Learner
 from w2s.loss import LossConfig
 from w2s.losses.xent import Config as Xent
 from w2s.prompt import Calibrate, Prompt
 from w2s.stages import (
     Adapt,
+    Calibrated,
     Combine,
     Corrupt,
     Embed,
@@ -36,17 +39,22 @@ from w2s.stages import (
     Prompted,
     Relabel,
     Rows,
+    Sample,
     Split,
     Stage,
     Structure,
     TopoFilter,
     Train,
+    Truth,
     Write,
+    knows_truth,
 )
+from w2s.stages.parts import SIDES
 from w2s.task import TaskConfig
 
 Supervisor: TypeAlias = Model | Labels
 """Who labels the strong half: a model trained here, or labels that came with the task."""
+
 
 MEMBER_STRIDE = 1000  # seeds of ensemble members lie this far apart, so runs with neighbouring seeds share none
 
@@ -61,10 +69,19 @@ class World:
     split: Split
     seed: int
 
-    def part(self, name: PartName, piece: Piece | None = None) -> Part:
-        """The weak or strong half (or a piece of one), the held-out rows, or the test rows (which no seed moves)."""
+    def part(self, name: PartName, piece: Piece | None = None, *, side: Side = "shift") -> Part:
+        """The weak or strong half (or a piece of one), the held-out rows, or the test rows (which no seed moves).
+
+        `side`: where the task has sides, whose held-out rows: a student's (shift), or a supervisor's (source).
+        """
         rows = Rows(self.task)
-        return Part(rows, "test") if name == "test" else Part(rows, name, self.split, self.seed, piece)
+        if name == "test":
+            return Part(rows, "test")
+        return Part(rows, name, self.split, self.seed, piece, SIDES.get(name, side) if self.task.sided else None)
+
+    def held_out(self, half: Part) -> Part:
+        """The held-out rows of whoever learns from a half: those of its side, where the task has sides."""
+        return self.part("val", side=half.side or "shift")
 
     def embed(self, learner: Learner) -> Embed:
         """The hidden states a probing learner reads, of all the task's rows: one pass for all seeds and halves."""
@@ -90,33 +107,41 @@ class World:
         start: Adapt | None = None,
         leg: Leg | None = None,
         before: Train | None = None,
+        order: int | None = None,
+        explain: Explain | None = None,
     ) -> Model:
         """Finetune `learner` (or fit its probe) on a half: on ground truth, or on `labels`.
 
         Held-out rows carry labels of the same origin, so selection never sees a truth the student would not have;
         `select: oracle` alone looks at ground truth, and every table says so. `start`: from an adapted model. `leg`: only this
-        one of several (see `legs`), `before` being the one before it. Where the task's answers are written, a learner learns to
-        write them.
+        one of several (see `legs`), `before` being the one before it. `order`: the seed of the rows' order alone. `explain`: what the
+        rows' rationales add to the loss. Where the task's answers are written, a learner learns to write them.
         """
         rows = part if isinstance(part, Part) else self.part(part)
         seed, loss = self.seed if seed is None else seed, loss or Xent()
-        if self.task.writes and start is None and leg is None:  # those are a classifier's, and refused by `w2s.written`
+        plain = start is None and leg is None and explain is None
+        if self.task.writes and plain:  # what else there is is a classifier's, and refused by `w2s.written`
             return self._write(learner, rows, labels, loss, seed)
         if leg is not None:
             self._check_legs(learner)
         watched = learner.evaluate != "never" or leg is not None
         oracle = learner.select == "oracle"
         own = None if labels is None else labels.on(rows)
-        val = self.part("val") if watched else None
-        val_labels = labels.on(self.part("val")) if watched and labels is not None and not oracle else None
+        val = self.held_out(rows) if watched else None
+        from_truth = knows_truth(labels) and getattr(labels, "only", None) is None
+        asks = watched and labels is not None and not oracle and not from_truth
+        val_labels = labels.on(val) if asks and labels is not None and val is not None else None
         if learner.probe is None:
-            made = Train(learner, rows, own, loss, seed, val, val_labels, start, leg, before)
+            made = Train(learner, rows, own, loss, seed, val, val_labels, start, leg, before, order, explain)
             _check_follows(made)
             return made
         if start is not None:
             raise BadInput(
                 "strong.probe", "reads the pretrained model alone, not an adapted one", "finetune: drop probe"
             )
+        if explain is not None:
+            what = "learns from vectors of whole texts, in which no token can be changed"
+            raise BadInput("strong.probe", what, "finetune the head alone: drop probe, set trainable_layers: 0")
         seed = seed if learner.head == "normal" else 0  # a head that starts from zero knows no other chance
         return Probe(learner, rows, own, loss, seed, val, val_labels, features=self.embed(learner))
 
@@ -190,22 +215,40 @@ class World:
         calibrate: Calibrate = "none",
         shot_labels: Labels | None = None,
         prior: Labels | None = None,
+        drawn_from: PartName = "strong",
     ) -> Prompted:
-        """A language model asked in words. Shots, and rows to calibrate on, come from the strong half."""
+        """A language model asked in words. Shots, and rows to calibrate on, come from the strong half, or the one named."""
         _check_writes(learner)
         rows = part if isinstance(part, Part) else self.part(part)
-        half = self.part("strong")
-        drawn_from = half if shots or calibrate == "prior" else None
+        half = self.part(drawn_from)
+        drawn = half if shots or calibrate == "prior" else None
         own = shot_labels.on(half) if shots and shot_labels is not None else None
         known = prior.on(half) if calibrate == "prior" and prior is not None else None
         reads = (learner.max_tokens, learner.precision)
-        return Prompted(learner.model, rows, prompt, shots, calibrate, *reads, drawn_from, own, known)
+        return Prompted(learner.model, rows, prompt, shots, calibrate, *reads, drawn, own, known)
 
     def supervisors(self, count: int = 1) -> list[Supervisor]:
-        """Weak models trained on the weak half's truth, differing by seed; or the labels that came with the task."""
+        """Weak models trained on the weak half's truth, differing by seed; or the labels that came with the task.
+
+        Heads that start from zero know no seed: several of them learn from bootstrap samples.
+        """
         if self.weak.model.form == "given":
             return [Given(self.weak.model.column, self.part("strong"))]
-        return [self.train(self.weak, "weak", seed=self.seed + MEMBER_STRIDE * i) for i in range(count)]
+        seeds = [self.seed + MEMBER_STRIDE * i for i in range(count)]
+        if count == 1 or self.weak.probe is None or self.weak.head == "normal":
+            return [self.train(self.weak, "weak", seed=seed) for seed in seeds]
+        return [self.train(self.weak, "weak", labels=self.truth("weak", sample=Sample(seed))) for seed in seeds]
+
+    def truth(
+        self,
+        part: PartName | Part,
+        *,
+        sample: Sample | None = None,
+        only: tuple[int, ...] | None = None,
+        left_out: Piece | None = None,
+    ) -> Truth:
+        """The truth of some of a part's rows, or of some more than of others."""
+        return Truth(part if isinstance(part, Part) else self.part(part), sample, only, left_out)
 
     def predict(self, model: Supervisor, part: PartName | Part) -> Labels:
         """A model's probabilities on a part's rows, or what it writes there; labels that came with the task are asked for
@@ -218,6 +261,15 @@ class World:
     def combine(self, labels: Sequence[Labels], how: HowCombined = "mean_prob") -> Labels:
         """One verdict from several; a single labeller is its own verdict."""
         return labels[0] if len(labels) == 1 else Combine(tuple(labels), how)
+
+    def calibrate(self, labels: Labels) -> Labels:
+        """Labels as sure as they are right on held-out rows, whose truth the supervisor's teacher knew."""
+        if self.task.writes:
+            raise BadInput("method.calibrate", "needs class probabilities, which written answers have not", "drop it")
+        if self.split.val == 0:
+            raise BadInput("split.val", "is 0, and calibration needs held-out rows", "set val: 0.1")
+        val = self.part("val", side="source")  # where the task shifts, a supervisor's teacher knows the truth there alone
+        return Calibrated(labels, labels.on(val), val)
 
     def harden(self, labels: Labels) -> Labels:
         """Each row's most probable class as certain: the vote of a crowd of one. What is written is certain already."""

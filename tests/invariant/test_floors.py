@@ -19,13 +19,13 @@ FLOORS: list[tuple[str, int]] = [
     ("w2s.digests", 1), ("w2s.answers", 1), ("w2s.choices", 2), ("w2s.preferences", 2), ("w2s.prompt", 2),
     ("w2s.learner", 2), ("w2s.model_ref", 2), ("w2s.optim", 2), ("w2s.probe", 2),
     ("w2s.loss", 2), ("w2s.losses", 2), ("w2s.task", 2), ("w2s.tasks", 2), ("w2s.sift", 2), ("w2s.hub", 2),
-    ("w2s.tables", 2), ("w2s.assets", 2), ("w2s.model_files", 2), ("w2s.pip_archive", 2), ("w2s.machines", 2), ("w2s.schema", 2),
-    ("w2s.stages", 3), ("w2s.world", 4), ("w2s.method", 5), ("w2s.methods", 5), ("w2s.written", 5), ("w2s.recipe", 6),
+    ("w2s.tables", 2), ("w2s.domains", 2), ("w2s.assets", 2), ("w2s.model_files", 2), ("w2s.pip_archive", 2), ("w2s.machines", 2), ("w2s.schema", 2),
+    ("w2s.explain", 2), ("w2s.explains", 4), ("w2s.nested", 2), ("w2s.stages", 3), ("w2s.world", 4), ("w2s.crowd", 5), ("w2s.method", 5), ("w2s.methods", 5), ("w2s.written", 5), ("w2s.recipe", 6),
     ("w2s.sizes", 4), ("w2s.fit", 4), ("w2s.uses", 4), ("w2s.writes", 4), ("w2s.work", 4),
     ("w2s.shown", 7), ("w2s.board", 8),
     ("w2s.units", 1), ("w2s.site_env", 2), ("w2s.site_file", 1), ("w2s.site", 7), ("w2s.submission", 8),
     ("w2s.seeds", 1), ("w2s.search.domains", 5), ("w2s.search.space", 5), ("w2s.search.config", 5), ("w2s.search", 8),
-    ("w2s.faults", 7), ("w2s.load", 7), ("w2s.bridge", 7), ("w2s.cost", 7), ("w2s.report", 8),
+    ("w2s.faults", 7), ("w2s.load", 7), ("w2s.bridge", 7), ("w2s.cost", 7), ("w2s.report", 8), ("w2s.bench_theory", 8),
     ("w2s.commands", 9), ("w2s.cli", 10), ("w2s.__main__", 11),
 ]  # fmt: skip
 RAY_DOORS = {

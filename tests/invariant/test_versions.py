@@ -17,7 +17,9 @@ from typing import Any
 from tests.conftest import ROOT, toy_recipe
 from w2s import registry, stages
 from w2s.config import Config, identity
+from w2s.explain import Explain
 from w2s.learner import Learner, Lora, ModelRef, Optim, Probe, Schedule
+from w2s.probe import Subspace
 from w2s.prompt import Prompt
 from w2s.recipe import Recipe
 
@@ -37,7 +39,7 @@ def fields(config: type[Config]) -> dict[str, Any]:
 def current() -> dict[str, Any]:
     lock: dict[str, Any] = {
         "configs": {
-            c.__name__: fields(c) for c in (Learner, Lora, ModelRef, Optim, Probe, Prompt, Schedule, stages.Split)
+            c.__name__: fields(c) for c in (Explain, Learner, Lora, ModelRef, Optim, Probe, Prompt, Schedule, stages.Split, Subspace)
         }
     }
     for room in ("tasks", "losses"):

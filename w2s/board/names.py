@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from w2s.method import MethodConfig
-from w2s.stages import Adapt, Grade, Model, Outcome, Predict, Probe, Stage, Train, walk
+from w2s.stages import Adapt, Grade, Model, Outcome, Predict, Probe, Stage, Train, knows_truth, walk
 
 LONGEST = 100
 SUMMARY = "summary"
@@ -56,7 +56,7 @@ def roles(outcome: Outcome) -> dict[str, Stage]:
     name("ceiling", _taught(outcome.ceiling))
     supervisors = [] if outcome.floor is None else walk(outcome.floor.labels).values()
     for stage in supervisors:
-        if isinstance(stage, Model) and stage.labels is None:
+        if isinstance(stage, Model) and knows_truth(stage.labels):
             name(f"weak {sum(role.startswith('weak ') for role in found)}", stage)
     for role, stage in outcome.extras.items():
         name(role, _taught(stage))

@@ -51,6 +51,7 @@ def layout(told: Told) -> Any:
             "agreement with held-out labels": _exactly("eval/agreement"),
             "weight of the student's own predictions (alpha)": _exactly("train/alpha"),
             "gradient norm": _exactly("train/grad_norm"),
+            "weight of each supervisor (raven)": ["^train/weight_[0-9]+$"],
         },
     })  # fmt: skip
 

@@ -16,6 +16,7 @@ from w2s.cli.words import app
 from w2s.cli import work as work  # commands enter the help in this order
 from w2s.cli import jobs as jobs
 from w2s.cli import seen as seen
+from w2s.cli import theory as theory
 from w2s.cli import house as house
 # isort: on
 

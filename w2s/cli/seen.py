@@ -1,4 +1,4 @@
-"""`w2s report | compare | board | export`: what came of it."""
+"""`w2s report | compare | misfit | board | export`: what came of it."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from w2s.cli.words import Compared, Format, JsonFlag, Overrides, RecipeArg, Side, StoreFlag, app, help_of
+from w2s.cli.words import Compared, Format, JsonFlag, Misfitted, Overrides, RecipeArg, Side, StoreFlag, app, help_of
 
 
 @app.command(
@@ -60,6 +60,32 @@ def compare(
     from w2s.commands.compare import compare as work
 
     work(a, b, store, store_b, "json" if json else format.value)
+
+
+@app.command(
+    help=help_of(
+        "What each student should gain over its supervisor, without the truth: supervisors ranked by loss less misfit.",
+        "misfit",
+    )
+)
+def misfit(
+    recipe: RecipeArg,
+    overrides: Overrides = None,
+    store: StoreFlag = "store",
+    slope: Annotated[
+        str,
+        typer.Option(help="Gain per misfit: 1 in theory, .25 to .75 measured; or fit, from the truth.", metavar="C|fit"),
+    ] = "1",
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Beside it what the truth of the test rows says: an oracle's columns.")
+    ] = False,
+    format: Annotated[Misfitted, typer.Option("--format", "-f")] = Misfitted.table,
+    json: JsonFlag = False,
+) -> None:
+    from w2s.commands.misfit import Asked, slope_of
+    from w2s.commands.misfit import misfit as work
+
+    work(recipe, overrides or [], store, "json" if json else format.value, Asked(slope_of(slope), truth))
 
 
 @app.command(

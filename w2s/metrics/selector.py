@@ -1,6 +1,6 @@
 """Which weak model to learn from, without the truth of the student's rows (Charikar et al. 2024, section 5)."""
 
-# J weak models, each with a student
+# J weak models, each with a student; N rows, C classes
 
 from __future__ import annotations
 
@@ -8,7 +8,21 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from w2s.metrics.scores import Floats
+from w2s.metrics.misfits import clipped_losses, reverse_kl
+from w2s.metrics.scores import Floats, Ints
+from w2s.metrics.temperature import cross_fitted
+
+
+def held_out_terms(
+    ids: Sequence[str], weak_NC: Floats, student_NC: Floats, truth_N: Ints, *, calibrate: bool = True
+) -> tuple[Floats, Floats]:
+    """What each held-out row [N] adds to a weak model's cross-entropy, and to its student's reverse misfit beside it.
+
+    The weak model knew the truth of rows like these and learned from none of them; the student is not held against it. With
+    `calibrate` the weak probabilities are at a temperature fitted on the other folds' rows. Raises ValueError as `grade` does.
+    """
+    beside_NC = cross_fitted(ids, weak_NC, truth_N) if calibrate else np.asarray(weak_NC, dtype=np.float64)
+    return clipped_losses(beside_NC, truth_N), reverse_kl(np.asarray(student_NC, dtype=np.float64), beside_NC)
 
 
 def predicted_losses(weak_ce_J: Sequence[float], misfit_reverse_J: Sequence[float], c: float = 1.0) -> Floats:

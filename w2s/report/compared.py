@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from w2s.metrics import to_json
+from w2s.report.cells import p_text
 from w2s.report.changes import Change
 from w2s.report.compare import Comparison, Pair, Score, Side
 from w2s.report.sheets import UNKNOWN, Sheet, interval
@@ -75,11 +76,6 @@ def _line(pair: Pair, score: Score) -> tuple[str, ...]:
 
 def _named(pair: Pair) -> str:
     return pair.a if pair.a == pair.b else f"{pair.a} / {pair.b}"
-
-
-def p_text(p: float) -> str:
-    """`0.013`, and `<0.001` below that."""
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def json(found: Comparison) -> str:

@@ -11,7 +11,7 @@ from w2s import bridge
 from w2s.recipe import Recipe
 from w2s.report.reading import Reader
 from w2s.report.summary import ReportInput, label
-from w2s.stages import Grade, Model, Outcome, Predict
+from w2s.stages import Grade, Model, Outcome, Predict, knows_truth
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ def students(outcome: Outcome) -> Iterator[tuple[str, Model]]:
     found = {
         grade.labels.model.key: (name, grade.labels.model)
         for name, grade in grades.items()
-        if isinstance(grade, Grade) and isinstance(grade.labels, Predict) and grade.labels.model.labels is not None
+        if isinstance(grade, Grade) and isinstance(grade.labels, Predict) and not knows_truth(grade.labels.model.labels)
     }
     yield from found.values()
 

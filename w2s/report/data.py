@@ -10,6 +10,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from w2s.metrics import Interval, to_json
+from w2s.report import misfit_sheets, standings
 from w2s.report.diagnostics import CALIBRATED, TERMS, Diagnosis
 from w2s.report.summary import Report, Row
 
@@ -26,23 +27,30 @@ CURVE_HEAD = (
 def csv(*reports: Report) -> str:
     """One line a method: mean, low and high of each score. Empty: unknown or, beside a mean, unbounded.
 
-    With diagnostics, their columns follow. With curves: one line a look instead. Several reports follow each other under one
-    head; all of them have diagnostics, or curves, or none has.
+    With diagnostics, their columns follow, and those of a ranking where there is one and of misfits. With curves: one line a look
+    instead. Several reports follow each other under one head; all of them have diagnostics, or curves, or none has.
     """
     if any(report.curves is not None for report in reports):
         return _text(CURVE_HEAD, (look for report in reports for look in _looks(report)))
     has_more = any(report.diagnoses is not None for report in reports)
+    ranked = standings.COLUMNS if any(report.ranking is not None for report in reports) else ()
     diagnosed = (*_columns(DIAGNOSED), "temperature", *_columns(AFTER)) if has_more else ()
+    misfit = misfit_sheets.BRIEF if any(misfit_sheets.shown(report.misfits) for report in reports) else ()
     head = (
         *ABOUT, "method", *_columns(SIDES), "verdict", "agreement", "seeds", "n_test", "chance", "majority",
-        *diagnosed,
+        *diagnosed, *ranked, *misfit,
     )  # fmt: skip
-    return _text(head, (line for report in reports for line in _lines(report)))
+    return _text(head, (line for report in reports for line in _lines(report, ranked=bool(ranked), misfit=bool(misfit))))
 
 
-def _lines(report: Report) -> Iterable[list[object]]:
+def _lines(report: Report, *, ranked: bool, misfit: bool) -> Iterable[list[object]]:
     diagnoses: Sequence[Diagnosis | None] = report.diagnoses or [None] * len(report.rows)
-    return (_line(report, row, found) for row, found in zip(report.rows, diagnoses, strict=True))
+    places = {} if report.ranking is None else {one.method: one for one in report.ranking.standings}
+    gains = {} if report.misfits is None else {one.name: one for one in report.misfits.lines if not one.group}
+    for row, found in zip(report.rows, diagnoses, strict=True):
+        more = standings.columns(places.get(row.method)) if ranked else []
+        gain = misfit_sheets.brief(gains.get(row.method)) if misfit else []
+        yield [*_line(report, row, found), *more, *gain]
 
 
 def _line(report: Report, row: Row, found: Diagnosis | None) -> list[object]:
@@ -113,8 +121,14 @@ def as_dict(report: Report) -> dict[str, Any]:
     found: dict[str, Any] = {"schema": SCHEMA, **head, "rows": rows}
     if report.diagnoses is not None:
         found["diagnostics"] = [dataclasses.asdict(one) for one in report.diagnoses]
+    if report.crowds is not None:
+        found["crowds"] = [dataclasses.asdict(one) for one in report.crowds]
     if report.curves is not None:
         found["curves"] = [dataclasses.asdict(one) for one in report.curves]
+    if report.ranking is not None:
+        found["ranking"] = dataclasses.asdict(report.ranking)
+    if report.misfits is not None:
+        found["misfit"] = misfit_sheets.as_dict(report.misfits)
     if report.finish is not None:
         found["finish"] = report.finish
     return found

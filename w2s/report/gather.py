@@ -12,11 +12,12 @@ from w2s import bridge
 from w2s.method import MethodConfig
 from w2s.metrics import Floats
 from w2s.recipe import Recipe
+from w2s.report.controls import why_control
 from w2s.report.diagnostics import Evidence, HeldOut, Pair
 from w2s.report.reading import Reader
 from w2s.report.summary import SIDES, Grade, MethodScores, ReportInput, SeedScores, label
 from w2s.stages import Grade as GradeStage
-from w2s.stages import Labels, Model, Outcome, Part, Rows, Stage, walk
+from w2s.stages import Labels, Model, Outcome, Part, Rows, Stage, knows_truth, walk
 from w2s.work import graded
 
 
@@ -26,13 +27,13 @@ def gather(recipe: Recipe, store: Store) -> ReportInput:
     facts = dict(store.receipt(rows.key).metrics) if store.has(rows.key) else {}
     return ReportInput(
         recipe=recipe.name,
-        task=recipe.task.kind,
+        task=recipe.task.headline,
         chance=recipe.task.chance,
         n_test=facts.get("n_test"),
         majority=_majority(facts),
         weak=recipe.weak.model.short,
         strong=recipe.strong.model.short,
-        methods=tuple(_method(method, by_seed, store) for method, by_seed in recipe.outcomes.items()),
+        methods=tuple(_method(recipe, method, by_seed, store) for method, by_seed in recipe.outcomes.items()),
     )
 
 
@@ -43,7 +44,7 @@ def _majority(facts: dict[str, Any]) -> float | None:
     return max(counts) / sum(counts) if counts else None
 
 
-def _method(method: MethodConfig, by_seed: dict[int, Outcome], store: Store) -> MethodScores:
+def _method(recipe: Recipe, method: MethodConfig, by_seed: dict[int, Outcome], store: Store) -> MethodScores:
     # by key: a crowd of one is its own verdict, so its floor and its member are the same stage
     stages = {stage.key: stage for outcome in by_seed.values() for stage in outcome.stages()}
     return MethodScores(
@@ -56,12 +57,15 @@ def _method(method: MethodConfig, by_seed: dict[int, Outcome], store: Store) -> 
         sides=tuple(side for side in SIDES if any(side in outcome.sides() for outcome in by_seed.values())),
         missing=tuple(bridge.name(stage) for key, stage in stages.items() if not store.has(key)),
         members=_members(by_seed, store),
+        control=why_control(recipe, by_seed.values()),
     )
 
 
 def _uses_oracle(stage: Stage) -> bool:
-    """Ground truth chose a checkpoint of a model that learned from weak labels."""
-    return isinstance(stage, Model) and stage.learner.select == "oracle" and stage.labels is not None
+    """Ground truth chose a checkpoint of a model that learned from weak labels, or whose label a row gets."""
+    if isinstance(stage, Labels):
+        return stage.oracle
+    return isinstance(stage, Model) and stage.learner.select == "oracle" and not knows_truth(stage.labels)
 
 
 def _members(by_seed: dict[int, Outcome], store: Store) -> dict[str, tuple[Grade, ...]] | None:
@@ -87,13 +91,16 @@ def _grade(stage: GradeStage, store: Store) -> Grade | None:
     return Grade(metrics=dict(store.receipt(stage.key).metrics), ids=ids, correct=correct)
 
 
-def evidence(recipe: Recipe, found: ReportInput, store: Store) -> tuple[Evidence, ...]:
+def evidence(
+    recipe: Recipe, found: ReportInput, store: Store, reader: Reader | None = None
+) -> tuple[Evidence, ...]:
     """Each method's probabilities on the test rows, as far as the store holds them. Reads only.
 
     Raises StageFailed for a damaged result.
     """
-    reader, rows = Reader(store), Rows(recipe.task)
-    val = {seed: recipe.world(seed).part("val") for seed in recipe.seeds}
+    reader, rows = reader or Reader(store), Rows(recipe.task)
+    # a temperature is fitted where the supervisor's teacher knew the truth
+    val = {seed: recipe.world(seed).part("val", side="source") for seed in recipe.seeds}
     return tuple(
         _evidence(label(scores.method, oracle=scores.oracle), by_seed, rows, val, reader)
         for scores, by_seed in zip(found.methods, recipe.outcomes.values(), strict=True)
@@ -124,7 +131,7 @@ def _evidence(method: str, by_seed: dict[int, Outcome], rows: Rows, val: dict[in
             weak = probs(stage.supervisor)
             if own is not None and weak is not None:
                 # a student that is watched has its supervisor asked about held-out rows; no stage is made for this
-                held = reader.held_out(stage.supervisor.on(val[seed]), val[seed])
+                held = reader.held_out(reader.settled(stage.supervisor).on(val[seed]), val[seed])
                 pairs.append(Pair(seed, own, weak, None if held is None else HeldOut(*held)))
     return Evidence(method, test[1], tuple(pairs), labellers, tuple(missing.values()))
 

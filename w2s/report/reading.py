@@ -17,11 +17,11 @@ from w2s import bridge
 from w2s.labels import FILE as LABELS
 from w2s.labels import LabelTable
 from w2s.metrics import Floats, Ints, check
-from w2s.stages import Labels, Model, Part, Rows
+from w2s.stages import Labels, Model, Part, Rows, Selected
 from w2s.work.table import FILE as ROWS
-from w2s.work.table import Whole, read_all
+from w2s.work.table import RowTable, Whole, read_all
 
-CURVE = "curve.json"
+CURVE, COURSE = "curve.json", "course.json"
 Found = TypeVar("Found")
 
 
@@ -54,17 +54,35 @@ class Reader:
             self._labels[asked] = self._joined(stage, ids, truth_N)
         return self._labels[asked]
 
+    def settled(self, stage: Labels) -> Labels:
+        """Whose labels these are: of those that were chosen among several, the chosen one's, as the receipt has it."""
+        if isinstance(stage, Selected) and self._store.has(stage.key):
+            return stage.options[int(self._store.receipt(stage.key).metrics["chosen"])]
+        return stage
+
     def held_out(self, stage: Labels, part: Part) -> tuple[Floats, Ints] | None:
         """Class probabilities [N, C] and true labels [N] of a part of the training rows."""
+        if not self._store.has(stage.key):
+            return None
+        chosen = self._part(part)
+        if chosen is None:
+            return None
+        truth_N = np.array(chosen.labels, dtype=np.int64)
+        return self._joined(stage, chosen.ids, truth_N), truth_N
+
+    def ids(self, part: Part) -> tuple[str, ...] | None:
+        """The ids of a part of the training rows, in the order of `held_out`."""
+        chosen = self._part(part)
+        return None if chosen is None else chosen.ids
+
+    def _part(self, part: Part) -> RowTable | None:
         rows = part.rows
-        if not self._store.has(stage.key) or not self._store.has(rows.key):
+        if not self._store.has(rows.key):
             return None
         if rows.key not in self._whole:
             self._whole[rows.key] = self._read(rows.key, bridge.name(rows), ROWS, lambda file: read_all(file.parent))
         whole = self._whole[rows.key]
-        chosen = whole.take(whole.places(part.json(by_content=False), bridge.name(stage)))
-        truth_N = np.array(chosen.labels, dtype=np.int64)
-        return self._joined(stage, chosen.ids, truth_N), truth_N
+        return whole.take(whole.places(part.json(by_content=False), bridge.name(rows)))
 
     def _joined(self, stage: Labels, ids: tuple[str, ...], truth_N: Ints) -> Floats:
         """A labeller's probabilities in the order of `ids`."""
@@ -84,6 +102,12 @@ class Reader:
         if not self._store.has(model.key):
             return None
         return self._read(model.key, bridge.name(model), CURVE, _points)
+
+    def course(self, model: Model) -> tuple[dict[str, Any], ...]:
+        """What a model's loss learned beside it, by step; nothing of a loss that learns nothing."""
+        if not self._store.has(model.key) or not (self._store.path(model.key) / COURSE).is_file():
+            return ()
+        return self._read(model.key, bridge.name(model), COURSE, _points)
 
     def _read(self, key: str, name: str, file: str, read: Callable[[Path], Found]) -> Found:
         import pyarrow as pa

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import numpy as np
 
-from w2s.metrics import Fixed, Interval
+from w2s.metrics import Fixed
+from w2s.report import misfit_sheets, standings
+from w2s.report.cells import UNKNOWN as UNKNOWN
+from w2s.report.cells import Sheet as Sheet
+from w2s.report.cells import interval as interval
+from w2s.report.cells import seeds_text
+from w2s.report.crowds import sheet as crowds_sheet
 from w2s.report.curves import Curve
 from w2s.report.diagnostics import Diagnosis, Scores
 from w2s.report.summary import SIDES, Report, Row
@@ -21,30 +26,21 @@ MEANING = {
 }
 SCORES_HEAD = ("method", "labeller", "accuracy", "log loss", "Brier", "AUROC", "ECE", "seeds")
 CURVES_HEAD = ("method", "student", "seed", "agreement by step", "first", "last", "kept", "steps", "chosen by")
-UNKNOWN = "-"
 SHOWN = 4  # missing stages named in text; JSON names all
 BARS = "▁▂▃▄▅▆▇█"
 WIDEST = 40  # looks a sparkline shows: of more, each bar is the mean of its share
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """One table: a title (none for the first), a head, cells, and what is said below it."""
-
-    title: str
-    head: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
-    notes: tuple[str, ...]
-
-
 def sheets(report: Report) -> tuple[Sheet, ...]:
     """The tables of a report, in order: the methods, and those that were asked for besides."""
     main = Sheet("", HEAD, tuple(cells(row) for row in report.rows), (*remarks(report), *legend(report)))
-    more: list[Sheet] = []
+    more: list[Sheet] = [] if report.ranking is None else [*standings.sheets(report.ranking)]
+    more += [] if report.misfits is None else misfit_sheets.section(report.misfits)
     if report.diagnoses is not None:
         more += [*_beside(report.diagnoses), *_calibrated(report.diagnoses)]
         scores = tuple(_scores(found.method, one) for found in report.diagnoses for one in found.scores)
         more.append(Sheet("Labellers", SCORES_HEAD, scores, SCORES_LEGEND))
+        more += crowds_sheet(report.crowds or ())
     if report.curves is not None:
         lines = tuple(_curve(curve) for curve in report.curves)
         notes = (*_unseen(report.curves), *CURVES_LEGEND) if lines else ("no method here has a student",)
@@ -95,32 +91,23 @@ def cells(row: Row) -> tuple[str, ...]:
     pgr = UNKNOWN if not compared else row.verdict if row.pgr is None else interval(row.pgr, 2)
     agreement = UNKNOWN if row.agreement is None else f"{row.agreement:.3f}"
     return (
-        row.method, interval(row.floor), interval(row.transfer), interval(row.ceiling), pgr, agreement, _seeds(row.seeds)
+        row.method, interval(row.floor), interval(row.transfer), interval(row.ceiling), pgr, agreement, seeds_text(row.seeds)
     )  # fmt: skip
-
-
-def interval(value: Interval | None, digits: int = 3) -> str:
-    """`mean [low, high]`; an unbounded end is written inf."""
-    if value is None:
-        return UNKNOWN
-    low = "-inf" if value.low is None else f"{value.low:z.{digits}f}"
-    high = "inf" if value.high is None else f"{value.high:z.{digits}f}"
-    return f"{value.mean:z.{digits}f} [{low}, {high}]"
 
 
 def _number(value: float | None) -> str:
     return UNKNOWN if value is None else f"{value:.3f}"
 
 
-def _seeds(seeds: Sequence[int]) -> str:
-    return ", ".join(map(str, seeds)) or UNKNOWN
-
-
 def remarks(report: Report) -> list[str]:
     """Other labellers of a method one by one, what it was held against where that is fixed, and what is missing, by name."""
     lines: list[str] = []
     for row in report.rows:
+        many = _many(row)
+        lines += [f"{row.method}, {words}" for words in many.values()]
         for name, accuracies in row.members.items():
+            if name.rpartition(" ")[0] in many:
+                continue
             mean = row.member_means.get(name)
             over = "" if mean is None else f"{interval(mean)}; by seed "
             lines.append(f"{row.method}, {name}: accuracy {over}{', '.join(f'{value:.3f}' for value in accuracies)}")
@@ -133,6 +120,21 @@ def remarks(report: Report) -> list[str]:
     if report.finish is not None:
         lines.append(f"to do what is missing: {report.finish}")
     return lines
+
+
+def _many(row: Row) -> dict[str, str]:
+    """Labellers that are numbered, where there are more than a few: one line for all of a kind, by what they are called."""
+    kinds: dict[str, list[str]] = {}
+    for name in row.members:
+        kind, _, number = name.rpartition(" ")
+        if kind and number.isdigit():
+            kinds.setdefault(kind, []).append(name)
+    return {
+        kind: f"{names[0]} to {names[-1].rpartition(' ')[2]}: mean accuracy over seeds "
+        + ", ".join(f"{np.mean(row.members[name]):.3f}" for name in names)
+        for kind, names in kinds.items()
+        if len(names) > SHOWN
+    }
 
 
 def _by_seed(row: Row) -> str:
@@ -205,7 +207,11 @@ def _beside(diagnoses: Sequence[Diagnosis]) -> list[Sheet]:
         return made
     for title, digits, columns, notes in BESIDE:
         lines = tuple(
-            (found.method, *(interval(getattr(found, name), digits) for name in columns.values()), _seeds(found.seeds))
+            (
+                found.method,
+                *(interval(getattr(found, name), digits) for name in columns.values()),
+                seeds_text(found.seeds),
+            )
             for found in there
         )
         made.append(Sheet(title, ("method", *columns, "seeds"), lines, (*([] if made else missing), *notes)))
@@ -234,7 +240,7 @@ def _calibrated(diagnoses: Sequence[Diagnosis]) -> list[Sheet]:
             found.method,
             _number(found.temperature),
             *(interval(getattr(found, name), 4) for name in CALIBRATED.values()),
-            _seeds(found.calibrated_seeds),
+            seeds_text(found.calibrated_seeds),
         )
         for found in there
     )
@@ -246,7 +252,7 @@ def _calibrated(diagnoses: Sequence[Diagnosis]) -> list[Sheet]:
 
 def _scores(method: str, found: Scores) -> tuple[str, ...]:
     spans = (interval(found.accuracy), interval(found.log_loss), interval(found.brier))
-    return (method, found.labeller, *spans, _number(found.auroc), _number(found.ece), _seeds(found.seeds))
+    return (method, found.labeller, *spans, _number(found.auroc), _number(found.ece), seeds_text(found.seeds))
 
 
 # --- learning curves ----------------------------------------------------------------------------------------------

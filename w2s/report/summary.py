@@ -14,8 +14,11 @@ from numpy.typing import NDArray
 from w2s.metrics import Fixed, Interval, gap_error, interval, recovered
 
 if TYPE_CHECKING:
+    from w2s.report.crowds import Crowd
     from w2s.report.curves import Curve
     from w2s.report.diagnostics import Diagnosis
+    from w2s.report.misfit import Misfits
+    from w2s.report.ranking import Ranking
 
 Flags = NDArray[np.bool_]
 SIDES = ("floor", "transfer", "ceiling")
@@ -58,8 +61,8 @@ class MethodScores:
     """One method over its seeds.
 
     `missing` names stages that the store does not hold; `members` gives each extra labeller's grades over seeds.
-    `oracle` says that ground truth chose something a real student would have had to choose without it; `sides` are those
-    that the method promises.
+    `oracle` says that ground truth chose something a real student would have had to choose without it; `control` why the method
+    is no contender, "" where it is one; `sides` are those that the method promises.
     """
 
     method: str
@@ -68,6 +71,7 @@ class MethodScores:
     missing: tuple[str, ...] = ()
     members: Mapping[str, tuple[Grade, ...]] | None = None
     sides: tuple[str, ...] = SIDES
+    control: str = ""
 
 
 @dataclass(frozen=True)
@@ -118,7 +122,8 @@ class Row:
 
 @dataclass(frozen=True)
 class Report:
-    """A whole report as a value; `render` turns it into text. `diagnoses` and `curves` are None where nobody asked.
+    """A whole report as a value; `render` turns it into text. `diagnoses` and `curves` are None where nobody asked, `ranking` where
+    there is nothing to rank.
 
     `finish` is the command that does what is missing; None where nothing is, or where nobody knows it.
     """
@@ -135,6 +140,9 @@ class Report:
     diagnoses: tuple[Diagnosis, ...] | None = None
     curves: tuple[Curve, ...] | None = None
     finish: str | None = None
+    ranking: Ranking | None = None
+    crowds: tuple[Crowd, ...] | None = None  # told with the diagnoses
+    misfits: Misfits | None = None  # None where answers are written
 
 
 LEVEL = 0.95

@@ -10,7 +10,7 @@ from cluster.errors import StageFailed
 from cluster.store import Store
 from w2s.recipe import Recipe
 from w2s.search.config import Search
-from w2s.stages import Model, reached
+from w2s.stages import Model, knows_truth, reached
 
 MARKS = ("agreement", "accuracy", "loss", "confidence", "misfit")
 """What a student tells at every evaluation; `accuracy` is against ground truth, and `oracle` alone looks at it."""
@@ -49,7 +49,7 @@ def supervisors(recipe: Recipe) -> dict[int, list[Model]]:
     found: dict[int, list[Model]] = {}
     for seed, outcome in recipe.outcomes[recipe.method].items():
         below = [] if outcome.floor is None else reached(outcome.floor)
-        found[seed] = [stage for stage in below if isinstance(stage, Model) and stage.labels is None]
+        found[seed] = [stage for stage in below if isinstance(stage, Model) and knows_truth(stage.labels)]
     return found
 
 

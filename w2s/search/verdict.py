@@ -15,7 +15,7 @@ from w2s.labels import LabelTable, places
 from w2s.metrics.misfits import reverse_kl
 from w2s.recipe import Recipe
 from w2s.search.trials import students
-from w2s.stages import Labels, Model, Predict, Stage, reached
+from w2s.stages import Labels, Model, Predict, Stage, knows_truth, reached
 
 
 @dataclass(frozen=True)
@@ -60,4 +60,4 @@ def verdicts(recipe: Recipe) -> dict[int, Verdict]:
 def learns_from_a_student(student: Model) -> bool:
     """Whether a student's held-out labels are another student's."""
     below = [] if student.val_labels is None else reached(student.val_labels)
-    return any(isinstance(stage, Model) and stage.labels is not None for stage in below)
+    return any(isinstance(stage, Model) and not knows_truth(stage.labels) for stage in below)

@@ -16,8 +16,8 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Way:
-    """One line of a series, or its points alone. `spans` are the ends of a vertical bar at each point, if any are known;
-    `names` are written beside the points, `told` is shown where the mouse rests."""
+    """One line of a series, or its points alone. `spans` are the ends of a vertical bar at each point, `across` of a horizontal
+    one, if any are known; `names` are written beside the points, `told` is shown where the mouse rests."""
 
     series: str
     points: tuple[Point, ...]
@@ -27,6 +27,8 @@ class Way:
     told: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     fade: float = 1.0
+    across: tuple[Point | None, ...] = ()
+    width: float = 1.7
 
 
 @dataclass(frozen=True)
@@ -119,16 +121,20 @@ def _numbers(x: Scale, whole: bool) -> list[tuple[float, str]]:
 def _way(drawing: Drawing, way: Way, look: Look, x: Scale, y: Scale) -> None:
     if way.joined and len(way.points) > 1:
         places = [(x(across), y(up)) for across, up in way.points]
-        drawing.line(places, look.colour, width=1.7, dash=look.dash, fade=way.fade)
+        drawing.line(places, look.colour, width=way.width, dash=look.dash, fade=way.fade)
     for (across, _), ends in zip(way.points, way.spans, strict=False):
         if ends is not None:
             drawing.line([(x(across), y(ends[0])), (x(across), y(ends[1]))], look.colour, width=1.3, fade=0.7)
+    for (_, up), ends in zip(way.points, way.across, strict=False):
+        if ends is not None:
+            drawing.line([(x(ends[0]), y(up)), (x(ends[1]), y(up))], look.colour, width=1.3, fade=0.7)
     if way.marked:
         for place, (across, up) in enumerate(way.points):
             told = way.told[place] if place < len(way.told) else ""
             drawing.mark(x(across), y(up), look, size=3.6, told=told, fade=way.fade)
             if place < len(way.names):
-                drawing.text(x(across) + 7, y(up) + 4, way.names[place], bold=True)
+                beside = place < len(way.across) and way.across[place] is not None  # a bar lies to the right
+                drawing.text(x(across) + 7, y(up) - (5 if beside else -4), way.names[place], bold=True)
 
 
 def _legend_places(looks: Mapping[str, Look], width: float) -> list[tuple[str, float, float]]:

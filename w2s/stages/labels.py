@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 from w2s.learner import Layer, ModelRef
 from w2s.prompt import Calibrate, Prompt
@@ -22,6 +22,11 @@ class Labels(Stage):
         """Whose labels these are, in a word or two."""
         return self.words
 
+    @property
+    def oracle(self) -> bool:
+        """Whether ground truth that no student has decides on labels: every table it touches says so."""
+        return False
+
     def on(self, part: Part) -> Labels:
         """The same labeller, asked about other rows."""
         raise TypeError(f"{self.kind} cannot label other rows")
@@ -29,10 +34,16 @@ class Labels(Stage):
 
 @dataclass(frozen=True)
 class Predict(Labels):
-    """A trained model's class probabilities on some rows."""
+    """A trained model's class probabilities on some rows.
+
+    A `draw` asks with the model's own dropout on, as training would have it; another number draws other units.
+    """
+
+    LATER: ClassVar[tuple[str, ...]] = ("draw",)
 
     model: Model
     rows: Part
+    draw: int | None = None
 
     def inputs(self) -> tuple[Stage, ...]:
         """A head reads the hidden states it was trained on, at other rows."""
@@ -41,7 +52,8 @@ class Predict(Labels):
 
     @property
     def words(self) -> str:
-        return f"predict {self.rows.words} by {self.model.words.partition(' ')[2]}"
+        drawn = "" if self.draw is None else f", dropout {self.draw}"
+        return f"predict {self.rows.words} by {self.model.words.partition(' ')[2]}{drawn}"
 
     @property
     def origin(self) -> str:
@@ -102,7 +114,7 @@ class Prompted(Labels):
         return dataclasses.replace(self, rows=part)
 
 
-HowCombined = Literal["mean_prob", "mean_logit", "majority"]
+HowCombined = Literal["mean_prob", "mean_logit", "majority", "entropy"]
 
 
 @dataclass(frozen=True)

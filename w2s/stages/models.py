@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from w2s.explain import Explain
 from w2s.learner import Layer, Learner, ModelRef
 from w2s.loss import LossConfig
 from w2s.stages.base import Stage, Value
@@ -107,15 +108,20 @@ class Train(Model):
     """
 
     VERSION: ClassVar[int] = 2  # 2: confidence and misfit on held-out rows
-    LATER: ClassVar[tuple[str, ...]] = ("start", "leg", "before")
+    LATER: ClassVar[tuple[str, ...]] = ("start", "leg", "before", "order", "explain", "stretched")
 
     start: Adapt | None = None
     leg: Leg | None = None
     before: Train | None = None
+    order: int | None = None  # the seed of the order in which rows are met, where that is not `seed`
+    explain: Explain | None = None  # what rationales of the rows add to its loss
+    stretched: bool | None = None  # as many steps as all rows of the part would take, however few count
 
     @property
     def words(self) -> str:
         adapted = "" if self.start is None else ", adapted"
+        adapted += "" if self.order is None else f", order {self.order}"
+        adapted += "" if self.explain is None else f", explained by {self.explain.by}"
         return super().words + adapted + ("" if self.leg is None else f", {self.leg.words}")
 
 

@@ -9,11 +9,13 @@ from typing import Any, Literal
 from pydantic import Field
 
 from w2s.config import Config
-from w2s.examples import hash_unit
+from w2s.examples import Side, hash_unit
 from w2s.stages.base import Stage, Value, plain
 from w2s.task import TaskConfig
 
 PartName = Literal["weak", "strong", "val", "test"]
+SIDES: dict[PartName, Side] = {"weak": "source", "strong": "shift"}
+"""The side that is a half, in a task that has sides; held-out rows are on both."""
 
 
 @dataclass(frozen=True)
@@ -33,11 +35,13 @@ class Split(Config):
     val: float = Field(0.1, ge=0, lt=1, description="share of training groups held out for curves and selection")
     weak: float = Field(0.5, gt=0, lt=1, description="the weak half's share of the rest")
 
-    def part_of(self, seed: int, group: str) -> PartName:
-        """The part a training group falls into: `val` first, then the two halves."""
+    def part_of(self, seed: int, group: str, side: Side | None = None) -> PartName:
+        """The part a training group falls into: `val` first, then the two halves, which are the sides where there are any."""
         draw = hash_unit("split", seed, group)
         if draw < self.val:
             return "val"
+        if side is not None:
+            return "weak" if side == SIDES["weak"] else "strong"
         return "weak" if (draw - self.val) / (1 - self.val) < self.weak else "strong"
 
 
@@ -57,24 +61,27 @@ class Piece(Value):
 
 @dataclass(frozen=True)
 class Part(Value):
-    """Some of a task's rows. A value, not a stage: readers pick the rows out of the table. `test` knows no seed."""
+    """Some of a task's rows. A value, not a stage: readers pick the rows out of the table. `test` knows no seed.
+
+    `side`: of a task with sides, the one the rows are on; None in all other tasks, and of test rows.
+    """
 
     rows: Rows
     name: PartName
     split: Split | None = None
     seed: int | None = None
     piece: Piece | None = None
+    side: Side | None = None
 
     @property
     def words(self) -> str:
-        return self.name if self.piece is None else f"{self.name} {self.piece.index + 1}/{self.piece.count}"
+        name = f"{self.side} val" if self.side is not None and self.name == "val" else self.name
+        return name if self.piece is None else f"{name} {self.piece.index + 1}/{self.piece.count}"
 
     def json(self, by_content: bool) -> dict[str, Any]:
-        """The part as it enters a stage's science; `piece` came later, and is left out where there is none."""
+        """The part as it enters a stage's science; `piece` and `side` came later, and are left out where there is none."""
         found = {item.name: plain(getattr(self, item.name), by_content) for item in dataclasses.fields(self)}
-        if self.piece is None:
-            del found["piece"]
-        return found
+        return {name: value for name, value in found.items() if value is not None or name not in ("piece", "side")}
 
     def stages(self) -> tuple[Stage, ...]:
         return (self.rows,)

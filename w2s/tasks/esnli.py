@@ -41,6 +41,10 @@ class Config(HubTaskConfig):
     hub_id: str = "esnli/esnli"
     revision: str = CONVERTED  # main holds a loading script, which `datasets` 4 no longer runs
 
+    @property
+    def highlighted(self) -> bool:
+        return True
+
 
 ROWS: tuple[dict[str, Any], ...] = (
     {

@@ -16,20 +16,21 @@ from pydantic import AliasChoices, Field
 
 from cluster.errors import BadInput
 from w2s.config import LocalPath
+from w2s.domains import DomainConfig, named
 from w2s.examples import Example, hash_unit
 from w2s.registry import unknown
-from w2s.task import Split, TaskConfig
+from w2s.task import Split
 
 SUFFIXES = (".npz", ".safetensors", ".parquet")
 Column = NDArray[Any]
 
 
-class Config(TaskConfig):
+class Config(DomainConfig):
     """One file of columns of equal length, read without unpickling anything.
 
     A 2-D column is a set of vectors [N, D], which `model: features:NAME` with `probe` learns on; or class probabilities [N, C],
-    which `weak: {model: given:NAME}` takes for supervisor. A 1-D column of numbers is the truth, a group, a split, or
-    P(class 1).
+    which `weak: {model: given:NAME}` takes for supervisor. A 1-D column of numbers is the truth, a group, a domain, or
+    P(class 1). With `domain`, `source` and `shift` the distribution shifts; rows of domains that are not named are left out.
     """
 
     SOURCE: ClassVar[str] = "a local file of arrays"
@@ -80,10 +81,11 @@ def _all(config: Config) -> Iterator[tuple[Example, bool, dict[str, Column]]]:
         arrays = _read(Path(place))
         labels_N = _labels(config, place, arrays)
         groups_N = None if config.group is None else _one(place, arrays, config.group)
+        domains_N = None if config.domain is None else _one(place, arrays, config.domain)
         kept = {
             name: values
             for name, values in arrays.items()
-            if name not in (config.label, config.group) and _numeric(values)
+            if name not in (config.label, config.group, config.domain) and _numeric(values)
         }
         for i, label in enumerate(labels_N):
             row = {name: values[i] for name, values in kept.items()}
@@ -91,6 +93,11 @@ def _all(config: Config) -> Iterator[tuple[Example, bool, dict[str, Column]]]:
             text = digest.hexdigest()[:32]
             group = text if groups_N is None else str(groups_N[i])
             drawn = hash_unit("test", group) < config.test_share
+            if domains_N is not None:
+                found = config.placed(named(domains_N[i].item()), drawn=drawn, test_file=bool(in_test))
+                if found is not None:
+                    yield Example((text,), int(label), group, side=found[0]), found[1], row
+                continue
             test = in_test if in_test is not None else config.test_path is None and drawn
             yield Example((text,), int(label), group), bool(test), row
 

@@ -14,13 +14,17 @@ from cluster.errors import BadInput
 from cluster.key import content_key
 from w2s import tables
 from w2s.config import LocalPath
+from w2s.domains import DomainConfig, named
 from w2s.examples import Example, hash_unit
 from w2s.registry import unknown
-from w2s.task import Split, TaskConfig
+from w2s.task import Split
 
 
-class Config(TaskConfig):
-    """Which columns make an example: `text: review`, `text: "{question} {answer}"`, or `texts: [first, second]`."""
+class Config(DomainConfig):
+    """Which columns make an example: `text: review`, `text: "{question} {answer}"`, or `texts: [first, second]`.
+
+    With `domain`, `source` and `shift` the distribution shifts; rows of domains that are not named are left out.
+    """
 
     SOURCE: ClassVar[str] = "a local file"
 
@@ -83,9 +87,13 @@ def examples(config: Config, split: Split) -> Iterator[Example]:
     for row in tables.read(Path(config.test_path if from_test and config.test_path else config.path)):
         texts = tuple(_fill(row, template) for template in config.templates)
         group = row.text(config.group) if config.group is not None else "\n".join(texts)
-        if config.test_path is None and (hash_unit("test", group) < config.test_share) != (split == "test"):
-            continue
-        yield Example(texts, _label(row, config), group)
+        drawn = hash_unit("test", group) < config.test_share
+        if config.domain is not None:
+            placed = config.placed(named(row.value(config.domain)), drawn=drawn, test_file=from_test)
+            if placed is not None and placed[1] == (split == "test"):
+                yield Example(texts, _label(row, config), group, side=placed[0])
+        elif config.test_path is not None or drawn == (split == "test"):
+            yield Example(texts, _label(row, config), group)
 
 
 def columns_of(template: str) -> tuple[str, ...]:

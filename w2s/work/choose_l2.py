@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -31,6 +32,7 @@ def choose_l2(vectors_NKD: Tensor, lessons: Sequence[Lesson], fold_N: Tensor, *,
 
 
 def _choose(vectors_NKD: Tensor, lessons: Sequence[Lesson], fold_N: Tensor, standardise: bool) -> list[float]:
+    lessons = [replace(lesson, target_NC=_plain(lesson.target_NC)) for lesson in lessons]
     trials = [
         Lesson(lesson.target_NC, lesson.weight_N * (fold_N != fold), Xent(), l2)
         for lesson in lessons
@@ -49,6 +51,11 @@ def _choose(vectors_NKD: Tensor, lessons: Sequence[Lesson], fold_N: Tensor, stan
     ]
     cost_LG = torch.tensor(costs, dtype=torch.float64).view(len(lessons), len(GRID), FOLDS).sum(dim=-1)
     return [GRID[i] for i in cost_LG.argmin(dim=-1).tolist()]
+
+
+def _plain(target_NC: Tensor) -> Tensor:
+    """What a crowd says [N, M, C] as its mean [N, C]."""
+    return target_NC if target_NC.dim() == 2 else target_NC.mean(dim=1)
 
 
 def _cost(logits_NC: Tensor, target_NC: Tensor, weight_N: Tensor) -> float:

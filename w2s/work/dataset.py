@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from w2s.explain import Explain
 from w2s.work.model import Tokenizer
+from w2s.work.rationale import Mask, masks
 from w2s.work.table import RowTable
 
 NO_LIMIT = 10**9
@@ -25,16 +28,19 @@ class Batch:
     target_BC: Tensor
     weight_B: Tensor
     candidates: int
+    irrelevant_BT: Tensor | None = None  # 1 at tokens that rationales leave out; the rest for an explained student too
+    replaced_BT: Tensor | None = None  # the tokens with some of those replaced
+    shift_BTD: Tensor | None = None  # what is added to the tokens' vectors
 
     @property
     def rows(self) -> int:
         return len(self.target_BC)
 
     def to(self, device: str) -> Batch:
-        tokens, mask, targets, weights = (
-            tensor.to(device) for tensor in (self.input_ids, self.attention_mask, self.target_BC, self.weight_B)
-        )
-        return Batch(tokens, mask, targets, weights, self.candidates)
+        there: dict[str, Any] = {
+            name: value.to(device) for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
+        return replace(self, **there)
 
 
 @dataclass(frozen=True)
@@ -52,6 +58,7 @@ class Dataset:
     truncated: int
     dropped: int
     unweighted: int
+    irrelevant: tuple[Mask, ...] | None = field(default=None, kw_only=True)  # [N][<= T]; None where nobody asked
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -72,7 +79,13 @@ class Dataset:
         input_ids, attention_mask = tokenizer.pad(flat)
         own_B = self.weight_N[list(rows)]
         counts_B = own_B if weight_B is None else weight_B * own_B
-        return Batch(input_ids, attention_mask, self.target_NC[list(rows)], counts_B, self.candidates)
+        batch = Batch(input_ids, attention_mask, self.target_NC[list(rows)], counts_B, self.candidates)
+        if self.irrelevant is None:
+            return batch
+        irrelevant_BT = torch.zeros(input_ids.shape)
+        for place, row in enumerate(rows):
+            irrelevant_BT[place, : len(self.irrelevant[row])] = torch.tensor(self.irrelevant[row]).float()
+        return replace(batch, irrelevant_BT=irrelevant_BT)
 
     def real_tokens(self, rows: Sequence[int]) -> int:
         """Tokens of these rows without padding."""
@@ -86,11 +99,14 @@ def encode(
     max_tokens: int,
     too_long: str,
     weight_N: Tensor | None = None,
+    explain: Explain | None = None,
 ) -> Dataset:
     """Tokenise a part. `too_long`: truncate, or drop rows with any text over `max_tokens` (counted either way).
 
     Rows of weight 0 are left out before anything is counted or batched; the others' weights are scaled to a mean of 1, so
     that a loss summed over a batch and divided by its rows is a weighted mean. None: all count alike.
+
+    `explain`: find out which tokens are irrelevant as well. Raises BadInput for a tokenizer that does not tell where they stand.
     """
     weight_N = torch.ones(len(rows)) if weight_N is None else weight_N
     counted = weight_N.nonzero().flatten().tolist()
@@ -110,4 +126,13 @@ def encode(
         truncated=truncated,
         dropped=len(counted) - len(kept),
         unweighted=len(rows) - len(counted),
+        irrelevant=None if explain is None else _irrelevant(tokenizer, rows, kept, max_tokens, explain),
     )
+
+
+def _irrelevant(
+    tokenizer: Tokenizer, rows: RowTable, kept: Sequence[int], max_tokens: int, explain: Explain
+) -> tuple[Mask, ...]:
+    highlights = rows.highlights or ((),) * len(rows)
+    texts, marks = [rows.texts[i][0] for i in kept], [highlights[i] for i in kept]
+    return tuple(masks(tokenizer, [rows.ids[i] for i in kept], texts, marks, max_tokens, explain))

@@ -13,6 +13,9 @@ from torch import Tensor
 
 from cluster.errors import BadInput
 
+Span = tuple[int, int]
+"""[start, end) in characters of a text."""
+
 
 class Tokenizer:
     """A Hugging Face tokenizer that pads and cuts on the right, counts what it cuts, and never warns.
@@ -58,6 +61,33 @@ class Tokenizer:
             for i, row in zip(long, cut, strict=True):
                 rows[i] = row
         return [row or [self._empty] for row in rows], len(long)
+
+    def offsets(self, texts: Sequence[str], max_tokens: int) -> list[list[Span | None]]:
+        """Where in its text each of the tokens stands that `encode` gives; None for one without a place there (a special one).
+
+        Raises BadInput for a tokenizer that does not know (one written in Python).
+        """
+        if not self.hf.is_fast:
+            what = "its tokenizer does not tell where in a text its tokens stand"
+            raise BadInput("model", what, "take a model that has a tokenizer.json")
+        if not texts:
+            return []
+        found = self.hf(
+            [_encodable(text) for text in texts],
+            add_special_tokens=self.specials,
+            truncation=True,
+            max_length=max_tokens,
+            return_offsets_mapping=True,
+            return_special_tokens_mask=True,
+            return_attention_mask=False,
+            verbose=False,
+        )
+        pairs = zip(found["offset_mapping"], found["special_tokens_mask"], strict=True)
+        return [
+            [None if special or start == end else (start, end) for (start, end), special in zip(*row, strict=True)]
+            or [None]
+            for row in pairs
+        ]
 
     def pad(self, rows: Sequence[Sequence[int]], multiple_of: int = 1) -> tuple[Tensor, Tensor]:
         """(input_ids_BT, attention_mask_BT), int64, padded on the right to the longest, up to `multiple_of`."""

@@ -43,6 +43,7 @@ class Trained:
     selected_step: int
     gradient: float
     curve: list[dict[str, Any]] = field(default_factory=list)
+    course: list[dict[str, Any]] = field(default_factory=list)  # what its loss learned of its own, by step
 
 
 @dataclass(frozen=True)
@@ -138,8 +139,10 @@ def _by_adam(
     first_MP, second_MP = torch.zeros_like(points_MP), torch.zeros_like(points_MP)
     count, everyone = len(points_MP), torch.arange(len(points_MP))
     curves: list[list[dict[str, Any]]] = [[] for _ in range(count)]
+    courses: list[list[dict[str, Any]]] = [[] for _ in range(count)]
     best: list[tuple[float, int]] = [(-1.0, 0)] * count
     values_M, gradient_MP = points_MP.new_zeros(count), points_MP
+    _follow(heads, courses, 0)
     for step in range(1, how.steps + 1):
         values_M, gradient_MP = heads.objective(everyone, points_MP, (step - 1) / how.steps)
         first_MP = BETAS[0] * first_MP + (1 - BETAS[0]) * gradient_MP
@@ -147,6 +150,9 @@ def _by_adam(
         ahead_MP = first_MP / (1 - BETAS[0] ** step) / ((second_MP / (1 - BETAS[1] ** step)).sqrt() + EPS)
         points_MP = points_MP - how.lr * ahead_MP
         told(step, how.steps)
+        heads.advance((step - 1) / how.steps)
+        if step == how.steps or step % max(1, how.steps // POINTS) == 0:
+            _follow(heads, courses, step)
         if step == how.steps or (how.look_every and step % how.look_every == 0):
             for i, look in enumerate(_look(heads, points_MP, exams)):
                 if look:
@@ -161,10 +167,17 @@ def _by_adam(
     return [
         Trained(
             weight_MOD[i], bias_MO[i], float(values_M[i]), how.steps, (best[i][1] or how.steps) if how.select else how.steps,
-            float(gradient_MP[i].abs().max()), curves[i],
+            float(gradient_MP[i].abs().max()), curves[i], courses[i],
         )
         for i in range(count)
     ]  # fmt: skip
+
+
+def _follow(heads: Heads, courses: list[list[dict[str, Any]]], step: int) -> None:
+    """A point of what each loss has learned of its own."""
+    for course, learned in zip(courses, heads.learned, strict=True):
+        if learned:
+            course.append({"step": step, **{name: value.flatten().tolist() for name, value in learned.items()}})
 
 
 def _look(heads: Heads, points_MP: Tensor, exams: Sequence[Exam | None]) -> list[dict[str, float]]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from w2s import loss as losses
-from w2s.loss import LossConfig
+from w2s.loss import LossConfig, Statistics
 
 BLOCKS = (48, 24, 8, 4)  # columns of every matrix product, the first that this processor's kernels treat alike
 AT_ONCE = 64  # heads whose losses are computed together
@@ -25,7 +25,8 @@ DEAD = 1e-12  # a feature that varies less than that is left as it is
 
 @dataclass(frozen=True)
 class Lesson:
-    """What one head learns: targets [N, C], weights of the rows [N] (0: not its rows), a loss, and the pull towards zero."""
+    """What one head learns: targets [N, C] ([N, M, C] of a crowd), weights of the rows [N] (0: not its rows), a loss, and the
+    pull towards zero."""
 
     target_NC: Tensor
     weight_N: Tensor
@@ -50,6 +51,9 @@ class Heads:
         self._losses = [lesson.loss for lesson in lessons]
         known = [losses.label_statistics(lesson.loss, lesson.target_NC[lesson.weight_N > 0]) for lesson in lessons]
         self._known = [{name: value.double() for name, value in each.items()} for each in known]
+        first = [losses.beginning(lesson.loss, lesson.target_NC[lesson.weight_N > 0]) for lesson in lessons]
+        self.learned = [{name: value.double() for name, value in each.items()} for each in first]
+        self._told: list[Statistics] = [{} for _ in lessons]  # the slopes of what losses learn, of the last objective
         self._block = _block(self._flat_SD, self._across_DS)
         self._mean_MD, self._scale_MD = self._standard(standardise)
         assert rows == self._weight_MN.shape[1]
@@ -69,6 +73,12 @@ class Heads:
         values_A = values_A + pull_A * (weight_ADO**2).sum(dim=(1, 2))
         gradient_AP[:, : -self.outputs] += (2 * pull_A[:, None, None] * weight_ADO).flatten(1)
         return values_A, gradient_AP
+
+    def advance(self, progress: float) -> None:
+        """Losses that learn something of their own do so, from the slopes of the last objective."""
+        for i, (loss, told) in enumerate(zip(self._losses, self._told, strict=True)):
+            if self.learned[i]:
+                self.learned[i] = losses.advanced(loss, self.learned[i], told, progress)
 
     def logits(self, points_MP: Tensor) -> Tensor:
         """[M, N, C] of all heads."""
@@ -128,15 +138,25 @@ class Heads:
             base = self._losses[int(heads[0])]
             losses_A = [self._losses[i] for i in heads.tolist()]
             numbers = {name: _stacked([getattr(loss, name) for loss in losses_A]) for name in _numbers(base)}
-            known = {
-                name: torch.stack([self._known[i][name] for i in heads.tolist()]) for name in self._known[int(heads[0])]
-            }
+            each = [self._known[i] | self.learned[i] for i in heads.tolist()]
+            known = {name: torch.stack([one[name] for one in each]) for name in each[0]}
             together: Any = torch.func.vmap(
                 torch.func.grad_and_value(_mean_loss(base, progress), argnums=0), in_dims=(0, 0, 0, 0, 0)
             )
             slopes, values = together(logits_ANC[some], self._target_MNC[heads], self._weight_MN[heads], numbers, known)
             slopes_ANC[some], values_A[some] = slopes, values
+            self._hear(heads, logits_ANC[some], known, progress)
         return values_A, slopes_ANC
+
+    def _hear(self, heads: Tensor, logits_ANC: Tensor, known: Statistics, progress: float) -> None:
+        """What the losses of these heads would learn from: mean slopes over each head's rows."""
+        for place, head in enumerate(heads.tolist()):
+            if self.learned[head]:
+                weight_N = self._weight_MN[head]
+                own = {name: value[place] for name, value in known.items()}
+                loss, target_NC = self._losses[head], self._target_MNC[head]
+                told = losses.slopes(loss, logits_ANC[place], target_NC, weight_N, progress, own)
+                self._told[head] = {name: value / weight_N.sum() for name, value in told.items()}
 
     def _alike(self, which: Tensor) -> list[Tensor]:
         """Places in `which` of heads whose losses differ in numbers alone, some at a time."""

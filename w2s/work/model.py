@@ -12,7 +12,8 @@ from __future__ import annotations
 import functools
 import inspect
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal, NamedTuple, Protocol, cast
 
@@ -76,16 +77,31 @@ class Classifier(nn.Module):
     def n_outputs(self) -> int:
         return self.head.out_features
 
-    def forward(self, input_ids_BT: Tensor, attention_mask_BT: Tensor) -> Tensor:
-        """Scores [B, K] of padded texts; the mask is 1 at real tokens. A frozen body leaves no graph behind."""
-        with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen_body):
-            hidden_BTD = self.body(
-                input_ids=input_ids_BT, attention_mask=attention_mask_BT, **self._options
-            ).last_hidden_state
-            pooled_BD = pool(self.pooling, hidden_BTD, attention_mask_BT)
+    @property
+    def embedding(self) -> nn.Module:
+        """What gives each token its vector."""
+        return (
+            self.body.embedding if isinstance(self.body, StaticBody) else cast("Any", self.body).get_input_embeddings()
+        )
+
+    def forward(self, input_ids_BT: Tensor, attention_mask_BT: Tensor, shift_BTD: Tensor | None = None) -> Tensor:
+        """Scores [B, K] of padded texts; the mask is 1 at real tokens. A frozen body leaves no graph behind.
+
+        `shift_BTD` is added to the tokens' vectors as the embedding gives them; gradients flow to it through a frozen body too.
+        """
+        pooled_BD = self.pooled(input_ids_BT, attention_mask_BT, shift_BTD)
         # the head in its own precision: rounding its few sums to bf16 would make ties of different rows
         with torch.autocast(pooled_BD.device.type, enabled=False):
             return cast("Tensor", self.head(pooled_BD.to(self.head.weight.dtype)))
+
+    def pooled(self, input_ids_BT: Tensor, attention_mask_BT: Tensor, shift_BTD: Tensor | None = None) -> Tensor:
+        """What the head reads of each text [B, D]."""
+        learns = not self.frozen_body or (shift_BTD is not None and shift_BTD.requires_grad)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and learns), _shifted(self.embedding, shift_BTD):
+            hidden_BTD = self.body(
+                input_ids=input_ids_BT, attention_mask=attention_mask_BT, **self._options
+            ).last_hidden_state
+            return pool(self.pooling, hidden_BTD, attention_mask_BT)
 
     def trainable(self) -> list[Weight]:
         """Every parameter that learns, in definition order."""
@@ -94,6 +110,19 @@ class Classifier(nn.Module):
     def enable_gradient_checkpointing(self) -> None:
         """As `recompute_layers`."""
         recompute_layers(self.body)
+
+
+@contextmanager
+def _shifted(embedding: nn.Module, shift_BTD: Tensor | None) -> Iterator[None]:
+    """Inside, the embedding's output is moved. Not `inputs_embeds`: a model that counts positions by token would miscount."""
+    if shift_BTD is None:
+        yield
+        return
+    hook = embedding.register_forward_hook(lambda _, __, vectors_BTD: vectors_BTD + shift_BTD)
+    try:
+        yield
+    finally:
+        hook.remove()
 
 
 def recompute_layers(body: nn.Module) -> None:

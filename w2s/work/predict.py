@@ -13,6 +13,7 @@ from w2s.labels import LabelTable, softmax
 from w2s.learner import Learner
 from w2s.work import sharded
 from w2s.work.dataset import encode
+from w2s.work.dropout import check_dropout, drawn_scores
 from w2s.work.evaluate import all_scores, stoppable
 from w2s.work.fitted import fitted_to_predict
 from w2s.work.model import describe, restore
@@ -33,7 +34,12 @@ def run(context: Context) -> dict[str, Any]:
         scorer = sharded.make_scorer(context.machines, model, learner, ranks)
     data = encode(tokenizer, rows, torch.zeros(len(rows), rows.n_classes), learner.max_tokens, "truncate")
 
-    logits_NC = all_scores(scorer, data, tokenizer, stoppable(context, ranks, len(rows), "row")).double().numpy()
+    draw, told = context.science.get("draw"), stoppable(context, ranks, len(rows), "row")
+    if draw is None:
+        logits_NC = all_scores(scorer, data, tokenizer, told).double().numpy()
+    else:
+        check_dropout(model, context.name)
+        logits_NC = drawn_scores(scorer, data, tokenizer, draw, told).double().numpy()
     probs_NC = softmax(logits_NC)
     ranks.together(
         lambda: LabelTable(data.ids, probs_NC, logits_NC).save(context.out) if ranks.first else None, context.name

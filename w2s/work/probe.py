@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -21,9 +21,11 @@ from torch import Tensor
 
 from cluster.errors import Interrupted, StageFailed
 from cluster.job import Context
+from w2s import loss as losses
 from w2s.examples import hash_unit
 from w2s.labels import LabelTable, softmax
 from w2s.learner import Learner
+from w2s.probe import Subspace
 from w2s.registry import module
 from w2s.work import features
 from w2s.work.choose_l2 import FOLDS, choose_l2
@@ -43,13 +45,24 @@ def run_pack(contexts: Sequence[Context]) -> list[dict[str, Any]]:
     """Train heads that read the same vectors, those that can be trained together at once. Metrics in the given order."""
     whole = read_all(contexts[0].inputs[contexts[0].science["rows"]["rows"]["key"]])
     taught = [_Taught(context, whole) for context in contexts]
-    together: dict[tuple[Plan, tuple[str, ...]], list[_Taught]] = {}
+    together: dict[_Alike, list[_Taught]] = {}
     for one in taught:
-        together.setdefault((one.how, one.layers), []).append(one)
+        alike = _Alike(one.how, one.layers, one.subspace, tuple(one.lesson.target_NC.shape[1:]))
+        together.setdefault(alike, []).append(one)
     metrics: dict[str, dict[str, Any]] = {}
-    for (how, layers), some in together.items():
-        metrics |= _train(some, how, layers, whole)
+    for alike, some in together.items():
+        metrics |= _train(some, alike, whole)
     return [metrics[context.key] for context in contexts]
+
+
+@dataclass(frozen=True)
+class _Alike:
+    """What heads share that are trained together."""
+
+    how: Plan
+    layers: tuple[str, ...]
+    subspace: Subspace | None
+    target: tuple[int, ...]
 
 
 class _Taught:
@@ -60,12 +73,13 @@ class _Taught:
         self.context, self.learner = context, Learner.model_validate(science["learner"])
         assert self.learner.probe is not None
         self.layers = tuple(str(layer) for layer in self.learner.probe.read)
+        self.subspace = self.learner.probe.subspace
         loss = module("losses", science["loss"]["kind"]).Config.model_validate(science["loss"])
         self.how = plan(self.learner.probe, loss, self.learner.evaluate, self.learner.select)
         self.seed = int(science["seed"]) if self.learner.head == "normal" else None
         places = whole.places(science["rows"], context.name)
         self.rows = len(places)
-        target_NC, weight_N = self._labels(whole, places, science["labels"])
+        target_NC, weight_N = self._labels(whole, places, science["labels"], crowd=losses.hears_a_crowd(loss))
         l2 = self.learner.probe.l2
         self.chooses = l2 == "auto"
         self.lesson = Lesson(target_NC, weight_N, loss, 0.0 if l2 == "auto" else l2)
@@ -76,8 +90,10 @@ class _Taught:
             truth_N = torch.tensor(whole.rows.labels)[_train_rows(whole)]
             self.exam = Exam((val_N > 0).double(), val_NC, truth_N)
 
-    def _labels(self, whole: Whole, places: list[int], labels: Mapping[str, str] | None) -> tuple[Tensor, Tensor]:
-        """Targets [N, C] and weights [N] over the training split; 0 where a row is not the part's."""
+    def _labels(
+        self, whole: Whole, places: list[int], labels: Mapping[str, str] | None, *, crowd: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """Targets [N, C] (of a crowd [N, M, C]) and weights [N] over the training split; 0 where a row is not the part's."""
         classes, context = whole.rows.n_classes, self.context
         target_NC = torch.zeros(len(whole.rows), classes, dtype=torch.float64)
         weight_N = torch.zeros(len(whole.rows), dtype=torch.float64)
@@ -87,7 +103,9 @@ class _Taught:
         else:
             ids = [whole.rows.ids[i] for i in places]
             table = LabelTable.load(context.inputs[labels["key"]]).join(ids, context.name)
-            target_NC[places] = torch.from_numpy(table.probs_NC)
+            told = torch.from_numpy(table.everyone_NMC() if crowd else table.probs_NC)
+            target_NC = target_NC.new_zeros(len(whole.rows), *told.shape[1:])
+            target_NC[places] = told
             weight_N[places] = torch.from_numpy(table.weight_N)
         train = _train_rows(whole)
         return target_NC[train], weight_N[train]
@@ -97,10 +115,10 @@ def _train_rows(whole: Whole) -> list[int]:
     return [i for i, split in enumerate(whole.splits) if split == "train"]
 
 
-def _train(some: list[_Taught], how: Plan, layers: tuple[str, ...], whole: Whole) -> dict[str, dict[str, Any]]:
-    first = some[0].context
-    found = features.read(first.inputs[first.science["features"]["key"]], layers)
-    vectors_NKD = found.vectors_NKD[_train_rows(whole)]
+def _train(some: list[_Taught], alike: _Alike, whole: Whole) -> dict[str, dict[str, Any]]:
+    first, how = some[0].context, alike.how
+    found = features.read(first.inputs[first.science["features"]["key"]], alike.layers)
+    vectors_NKD = _columns(found.vectors_NKD[_train_rows(whole)], alike.subspace)
     contexts = [one.context for one in some]
 
     def told(done: int, total: int) -> None:
@@ -113,10 +131,25 @@ def _train(some: list[_Taught], how: Plan, layers: tuple[str, ...], whole: Whole
     lessons = _pulled(some, vectors_NKD, how, whole)
     heads = fit(vectors_NKD, lessons, [one.exam for one in some], [one.seed for one in some], how, told)
     seconds = time.monotonic() - started
+    heads = [_widened(head, alike.subspace, found.width) for head in heads]
     return {
         one.context.key: _save(one, head, lesson.l2, seconds, len(some))
         for one, lesson, head in zip(some, lessons, heads, strict=True)
     }
+
+
+def _columns(vectors_NKD: Tensor, subspace: Subspace | None) -> Tensor:
+    """The features that a head reads: all, or its own share."""
+    return vectors_NKD if subspace is None else vectors_NKD[..., subspace.columns(vectors_NKD.shape[-1])]
+
+
+def _widened(head: Trained, subspace: Subspace | None, width: int) -> Trained:
+    """A head of all features, with nothing for those it does not read."""
+    if subspace is None:
+        return head
+    weight_OD = head.weight_OD.new_zeros(len(head.weight_OD), width)
+    weight_OD[:, subspace.columns(width)] = head.weight_OD
+    return replace(head, weight_OD=weight_OD)
 
 
 def _pulled(some: Sequence[_Taught], vectors_NKD: Tensor, how: Plan, whole: Whole) -> list[Lesson]:
@@ -137,12 +170,15 @@ def _save(one: _Taught, head: Trained, l2: float, seconds: float, together: int)
         )
     save_file({"weight": head.weight_OD.contiguous(), "bias": head.bias_O.contiguous()}, context.out / HEAD)
     (context.out / "curve.json").write_text(json.dumps(head.curve, indent=1))
+    if head.course:
+        (context.out / "course.json").write_text(json.dumps(head.course, indent=1))
+    learned = {f"last_{name}": value for name, value in (head.course or [{}])[-1].items() if name != "step"}
     point = next((p for p in head.curve if p["step"] == head.selected_step), {})
     return {
         "rows": one.rows, "kept": int((one.lesson.weight_N > 0).sum()), "steps": head.steps, "loss": head.loss,
         "selected_step": head.selected_step, "select": one.learner.select, "optimizer": one.how.optimizer,
         "l2": l2, "gradient": head.gradient, "together": together, "fit_seconds": seconds,
-        **{f"val_{name}": value for name, value in point.items() if name != "step"},
+        **{f"val_{name}": value for name, value in point.items() if name != "step"}, **learned,
     }  # fmt: skip
 
 

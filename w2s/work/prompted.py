@@ -8,6 +8,8 @@ candidates are scored, each is asked about alone, and the log odds of the second
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -28,11 +30,12 @@ from w2s.work.ranks import Ranks
 from w2s.work.table import RowTable, read_part
 from w2s.work.unchanged import check_model
 
+SHOTS = "shots.json"
 PRIOR_ROWS = 256  # so many drawn rows tell a mean probability to two digits
 
 
 def run(context: Context) -> dict[str, Any]:
-    """Write `labels.parquet`, and `question.txt`: an empty text as it is asked about."""
+    """Write `labels.parquet`, `question.txt` (an empty text as it is asked about) and `shots.json` (ids of rows that are shown)."""
     science, ranks = context.science, Ranks.of(context)
     prompt = Prompt.model_validate(science["prompt"])
     rows = read_part(context, science["rows"])
@@ -61,6 +64,7 @@ def run(context: Context) -> dict[str, Any]:
         if ranks.first:
             table.save(context.out)
             (context.out / "question.txt").write_text(asker.written(""), encoding="utf-8")
+            (context.out / SHOTS).write_text(json.dumps([shot.id for shot in asker.shots]), encoding="utf-8")
 
     ranks.together(publish, context.name)
     return {
@@ -72,6 +76,12 @@ def run(context: Context) -> dict[str, Any]:
         "words_probability": float(np.exp(log_probs_MW).sum(axis=-1).mean()),
         "bias": [float(bias) for bias in bias_W - bias_W.mean()],
     }
+
+
+def shown(folder: Path) -> frozenset[str]:
+    """Ids of the rows that a prompt shows with their labels; none where labels were not made by prompting."""
+    file = folder / SHOTS
+    return frozenset(json.loads(file.read_text(encoding="utf-8"))) if file.is_file() else frozenset()
 
 
 def answers(logits_MW: Floats, candidates: int) -> tuple[Floats, Floats]:

@@ -39,6 +39,8 @@ def run(context: Context) -> dict[str, Any]:
             "notes": notes,
         }
     counts = {f"test_class_{c}": sum(e.label == c for e in test.examples) for c in range(n_classes)}
+    if config.sided:
+        counts |= {f"n_train_{side}": sum(e.side == side for e in kept) for side in ("source", "shift")}
     return {"n_train": len(kept), "n_test": len(test.examples), "n_classes": n_classes, "notes": notes, **counts}
 
 

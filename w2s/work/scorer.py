@@ -30,17 +30,21 @@ class Scorer(ABC):
         logits = self._scores(batch).float()
         return logits.view(batch.rows, batch.candidates) if batch.candidates > 1 else logits
 
-    def scores(self, batch: Batch) -> Tensor:
-        """Logits [B, C] in fp32, without gradient, on the CPU."""
-        return self._quietly(self.forward, batch)
+    def scores(self, batch: Batch, draw: int | None = None) -> Tensor:
+        """Logits [B, C] in fp32, without gradient, on the CPU. `draw`: with dropout on, whose units this seed draws."""
+        if draw is None:
+            return self._quietly(self.forward, batch)
+        with torch.random.fork_rng(devices=[] if self.device == "cpu" else None):
+            torch.manual_seed(draw)
+            return self._quietly(self.forward, batch, dropout=True)
 
     def outputs(self, batch: Batch) -> Tensor:
         """What the model says of every text of the batch, as it is, in fp32, without gradient, on the CPU."""
         return self._quietly(self._scores, batch).float()
 
-    def _quietly(self, ask: Callable[[Batch], Tensor], batch: Batch) -> Tensor:
+    def _quietly(self, ask: Callable[[Batch], Tensor], batch: Batch, *, dropout: bool = False) -> Tensor:
         training = self.model.training
-        self.model.eval()
+        self.model.train(dropout)
         with torch.no_grad():
             found = ask(batch.to(self.device))
         self.model.train(training)
@@ -61,8 +65,14 @@ class PlainScorer(Scorer):
 def plain_scores(model: nn.Module, batch: Batch, precision: str, device: str) -> Tensor:
     """A forward pass in the learner's precision."""
     with autocast(precision, device):
-        scores: Tensor = model(batch.input_ids, batch.attention_mask)
+        scores: Tensor = model(*asked(batch))
     return scores
+
+
+def asked(batch: Batch) -> tuple[Tensor, ...]:
+    """What a model is given of a batch; only classifiers know what to do with a shift."""
+    shift = () if batch.shift_BTD is None else (batch.shift_BTD,)
+    return (batch.input_ids, batch.attention_mask, *shift)
 
 
 def autocast(precision: str, device: str) -> AbstractContextManager[Any]:

@@ -11,7 +11,7 @@ import math
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 import torch
@@ -22,6 +22,7 @@ from w2s.learner import Learner
 from w2s.loss import LossConfig
 from w2s.work import optim
 from w2s.work.dataset import Batch
+from w2s.work.explained import Explained
 from w2s.work.language import TextLoss
 from w2s.work.model import Classifier, Weight
 from w2s.work.ranks import Ranks
@@ -34,13 +35,15 @@ Trainable: TypeAlias = Classifier | TextLoss
 class Stepped:
     """One optimizer step. `loss` is this rank's share of the global batch's mean loss: the ranks' shares add up to it.
 
-    `grad_norm` is the global one before clipping; `skipped` says that fp16 overflowed and nothing was changed.
+    `grad_norm` is the global one before clipping; `skipped` says that fp16 overflowed and nothing was changed. `parts` are like
+    shares of what the loss is made of, where it tells.
     """
 
     loss: float
     grad_norm: float
     lr: float
     skipped: bool = False
+    parts: dict[str, float] = field(default_factory=dict)
 
 
 class Stepper(Scorer):
@@ -56,24 +59,36 @@ class Stepper(Scorer):
         self.loss = loss
         self.named: list[Weight] = model.trainable()
         self.names = {weight.name for weight in self.named}
+        self.explained: Explained | None = None  # for a student that is told reasons as well
         self._of_labels: losses.Statistics = {}
+        self._learned: losses.Statistics = {}  # by the loss itself, beside the model
+
+    def learned(self) -> dict[str, list[float]]:
+        """What the loss has learned so far, by name; empty for a loss that learns nothing."""
+        return {name: value.flatten().tolist() for name, value in self._learned.items()}
 
     def see_labels(self, target_MC: Tensor) -> None:
         """Before the first step: all the labels [M, C] that will be learned from, for what the loss must know of them.
 
         Every rank sees them all, so nobody need be asked.
         """
-        found = {} if self.loss is None else losses.label_statistics(self.loss, target_MC)
+        if self.loss is None:
+            return
+        found = losses.label_statistics(self.loss, target_MC)
         self._of_labels = {name: value.to(self.device) for name, value in found.items()}
+        first = losses.beginning(self.loss, target_MC)
+        self._learned = {name: value.double().to(self.device) for name, value in first.items()}
 
     def step(self, micros: Sequence[Batch], rows: int, progress: float, rate: float) -> Stepped:
         """One optimizer step on this rank's micro-batches of a global batch, whose losses are summed and divided by `rows`."""
         micros = [micro.to(self.device) for micro in micros]
+        if self.explained is not None:
+            return self._explained_step(self.explained, micros, rows, progress, rate)
         alone = self.loss is None or not losses.needs_statistics(self.loss)
-        statistics = self._of_labels if alone else None
+        statistics = self._of_labels | self._learned if alone else None
         if statistics is None and len(micros) > 1:
             statistics = self._first_pass(micros)
-        total = 0.0
+        total, slopes = 0.0, list[losses.Statistics]()
         self._begin()
         for number, micro in enumerate(micros, start=1):
             logits_BC = self.forward(micro)
@@ -81,11 +96,48 @@ class Stepper(Scorer):
                 statistics = self._statistics(logits_BC.detach(), micro.target_BC, micro.weight_B)
             loss_B = self._losses(logits_BC, micro, progress, statistics)
             share = (loss_B * micro.weight_B).sum() / rows
+            if self._learned:
+                assert self.loss is not None
+                told = (logits_BC.detach(), micro.target_BC, micro.weight_B, progress, statistics)
+                slopes.append(losses.slopes(self.loss, *told))
             self._backward(share, last=number == len(micros))
             total += share.item()
         norm = self._update(rate)
         overflowed = self.learner.precision == "fp16" and not math.isfinite(norm)
+        if slopes and not overflowed:
+            self._advance(slopes, rows, progress)
         return Stepped(total, norm, self.learner.optim.lr * rate, skipped=overflowed)
+
+    def aside(self, batch: Batch) -> Tensor:
+        """Logits [B, C] in fp32 by the model itself: for a slope in something other than its parameters, which a gang's engine
+        would take for the beginning of a backward pass."""
+        return plain_scores(self.model, batch, self.learner.precision, self.device).float()
+
+    def _explained_step(
+        self, explained: Explained, micros: Sequence[Batch], rows: int, progress: float, rate: float
+    ) -> Stepped:
+        """The same where rationales add to each row's loss."""
+        total, parts = 0.0, dict[str, float]()
+        self._begin()
+        for number, micro in enumerate(micros, start=1):
+            found = explained.losses(micro, progress)
+            share = (found.rows_B * micro.weight_B).sum() / rows
+            self._backward(share, last=number == len(micros))
+            total += share.item()
+            for name, part_B in found.parts.items():
+                parts[name] = parts.get(name, 0.0) + float((part_B * micro.weight_B).sum() / rows)
+        norm = self._update(rate)
+        overflowed = self.learner.precision == "fp16" and not math.isfinite(norm)
+        return Stepped(total, norm, self.learner.optim.lr * rate, overflowed, parts)
+
+    def _advance(self, slopes: Sequence[losses.Statistics], rows: int, progress: float) -> None:
+        """The loss learns from the step just done: from all rows of the global batch, alike on every rank."""
+        assert self.loss is not None
+        mean: losses.Statistics = {}
+        for name, first in slopes[0].items():
+            own = torch.stack([each[name].double() for each in slopes]).sum(dim=0)
+            mean[name] = torch.stack(self.ranks.gather(own.reshape(1, -1))).sum(dim=0).reshape(first.shape) / rows
+        self._learned = losses.advanced(self.loss, self._learned, mean, progress)
 
     def _losses(self, logits_BC: Tensor, micro: Batch, progress: float, statistics: losses.Statistics) -> Tensor:
         if self.loss is None:
@@ -105,10 +157,12 @@ class Stepper(Scorer):
         """
         assert self.loss is not None, "a model's own loss needs to know of no other row"
         classes = logits_GC.shape[-1]
-        packed = torch.cat([logits_GC, target_GC.to(logits_GC.dtype), weight_G.to(logits_GC.dtype)[:, None]], dim=-1)
+        target_GT = target_GC.flatten(1).to(logits_GC.dtype)
+        packed = torch.cat([logits_GC, target_GT, weight_G.to(logits_GC.dtype)[:, None]], dim=-1)
         everyone = torch.cat(self.ranks.gather(packed))
-        batch = losses.statistics(self.loss, everyone[:, :classes], everyone[:, classes:-1], everyone[:, -1])
-        return self._of_labels | batch
+        targets = everyone[:, classes:-1].reshape(-1, *target_GC.shape[1:])
+        batch = losses.statistics(self.loss, everyone[:, :classes], targets, everyone[:, -1])
+        return self._of_labels | self._learned | batch
 
     def owns(self, index: int) -> bool:
         """Whether this rank writes the learning parameter of this place in `named`."""
@@ -128,6 +182,8 @@ class Stepper(Scorer):
         tensors = {f"rng/cpu/{self.ranks.rank}": torch.get_rng_state()}
         if self.device == "cuda":
             tensors[f"rng/cuda/{self.ranks.rank}"] = torch.cuda.get_rng_state()
+        if self.ranks.first:
+            tensors |= {f"loss/{name}": value.cpu() for name, value in self._learned.items()}
         return tensors | self._optimizer_state(), self._numbers()
 
     def load_state(self, tensors: Mapping[str, Tensor], numbers: Mapping[str, Any]) -> None:
@@ -137,8 +193,13 @@ class Stepper(Scorer):
             torch.set_rng_state(tensors[f"rng/cpu/{rank}"])
         if f"rng/cuda/{rank}" in tensors and self.device == "cuda":
             torch.cuda.set_rng_state(tensors[f"rng/cuda/{rank}"])
+        self._learned = {name: tensors[f"loss/{name}"].to(self.device) for name in self._learned}
         self._load_optimizer_state(tensors)
         self._load_numbers(numbers)
+
+    @abstractmethod
+    def whole(self, weight: Tensor) -> Tensor:
+        """One of the model's weights, put together on every rank: for looking at before the first step. All ranks ask together."""
 
     @abstractmethod
     def weights(self) -> dict[str, Tensor]:
@@ -208,6 +269,9 @@ class Plain(Stepper):
 
     def _scores(self, batch: Batch) -> Tensor:
         return plain_scores(self.model, batch, self.learner.precision, self.device)
+
+    def whole(self, weight: Tensor) -> Tensor:
+        return weight.detach()
 
     def weights(self) -> dict[str, Tensor]:
         return {name: parameter.detach().to("cpu", copy=True) for name, parameter, _ in self.named}

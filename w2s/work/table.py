@@ -49,7 +49,7 @@ class RowTable:
 
 
 def write(folder: Path, by_split: Mapping[str, Sequence[Example]], n_classes: int) -> None:
-    """Write `rows.parquet`: id, group, texts, label, split, and highlights and answer where any row has them."""
+    """Write `rows.parquet`: id, group, texts, label, split, and highlights, side and answer where any row has them."""
     rows = [(split, example) for split, examples in by_split.items() for example in examples]
     columns: dict[str, Any] = {
         "id": [example.id for _, example in rows],
@@ -61,6 +61,8 @@ def write(folder: Path, by_split: Mapping[str, Sequence[Example]], n_classes: in
     if any(example.highlights for _, example in rows):
         spans = [[list(span) for span in example.highlights] for _, example in rows]
         columns["highlights"] = pa.array(spans, pa.list_(pa.list_(pa.int32(), 2)))
+    if any(example.side for _, example in rows):
+        columns["side"] = [example.side for _, example in rows]
     if any(isinstance(example, Answered) for _, example in rows):
         columns["answer"] = [example.answer if isinstance(example, Answered) else None for _, example in rows]
     table = pa.table(columns).replace_schema_metadata({"n_classes": str(n_classes)})
@@ -69,11 +71,15 @@ def write(folder: Path, by_split: Mapping[str, Sequence[Example]], n_classes: in
 
 @dataclass(frozen=True)
 class Whole:
-    """All of a task's rows, in the table's order, which is the order of everything that is computed for all of them."""
+    """All of a task's rows, in the table's order, which is the order of everything that is computed for all of them.
+
+    `sides` are "" in a task without any.
+    """
 
     rows: RowTable
     splits: tuple[str, ...]
     groups: tuple[str, ...]
+    sides: tuple[str, ...]
     _known: dict[str, list[int]] = field(default_factory=dict, compare=False, repr=False)  # many ask for the same part
 
     def places(self, part: Mapping[str, Any], where: str) -> list[int]:
@@ -87,12 +93,13 @@ class Whole:
         drawn = Split.model_validate(part["split"]) if part["name"] != "test" else None
         kept = [
             i
-            for i, (split, group) in enumerate(zip(self.splits, self.groups, strict=True))
-            if _belongs(part, drawn, split, group)
+            for i, (split, group, side) in enumerate(zip(self.splits, self.groups, self.sides, strict=True))
+            if _belongs(part, drawn, split, group, side)
         ]
         if not kept:
+            of_side = f" of side '{part['side']}'" if part.get("side") else ""
             remedy = "take more rows (task.n_train) or other shares (split)"
-            raise BadInput(where, f"the '{part['name']}' part holds no rows", remedy)
+            raise BadInput(where, f"the '{part['name']}' part{of_side} holds no rows", remedy)
         return kept
 
     def take(self, places: Sequence[int]) -> RowTable:
@@ -119,7 +126,8 @@ def read_all(folder: Path) -> Whole:
         highlights=_highlights(table),
         answers=tuple(table["answer"].to_pylist()) if "answer" in table.column_names else None,
     )
-    return Whole(rows, tuple(table["split"].to_pylist()), tuple(table["group"].to_pylist()))
+    sides = table["side"].to_pylist() if "side" in table.column_names else [""] * len(rows)
+    return Whole(rows, tuple(table["split"].to_pylist()), tuple(table["group"].to_pylist()), tuple(sides))
 
 
 def read(folder: Path, part: Mapping[str, Any], where: str) -> RowTable:
@@ -134,13 +142,14 @@ def _highlights(table: pa.Table) -> tuple[tuple[tuple[int, int], ...], ...] | No
     return tuple(tuple((start, end) for start, end in spans) for spans in table["highlights"].to_pylist())
 
 
-def _belongs(part: Mapping[str, Any], drawn: Split | None, split: str, group: str) -> bool:
+def _belongs(part: Mapping[str, Any], drawn: Split | None, split: str, group: str, side: str) -> bool:
     if drawn is None:
         return split == "test"
-    piece = part.get("piece")
+    piece, wanted = part.get("piece"), part.get("side")
     return (
         split == "train"
-        and drawn.part_of(part["seed"], group) == part["name"]
+        and wanted in (None, side)
+        and drawn.part_of(part["seed"], group, wanted) == part["name"]
         and (piece is None or Piece(**piece).holds(part["seed"], group))
     )
 

@@ -9,7 +9,7 @@ import math
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -17,6 +17,7 @@ from torch import Tensor
 from cluster.errors import BadInput, Interrupted, StageFailed
 from cluster.job import Context
 from w2s import loss as losses
+from w2s.explain import Explain
 from w2s.labels import LabelTable
 from w2s.learner import Learner
 from w2s.loss import LossConfig
@@ -26,6 +27,7 @@ from w2s.work.batches import Indices, deal, schedule
 from w2s.work.compiled import compile_if_asked
 from w2s.work.dataset import Batch, Dataset, encode
 from w2s.work.evaluate import evaluate
+from w2s.work.explained import Explained, check_masks, typical_length
 from w2s.work.fitted import fitted
 from w2s.work.gauges import Gauges, sizes_to_gauge
 from w2s.work.language import TextLoss
@@ -33,6 +35,7 @@ from w2s.work.marks import curve_name
 from w2s.work.model import Classifier, Tokenizer, load, save, set_training_mode
 from w2s.work.optim import rate_factor
 from w2s.work.ranks import Ranks
+from w2s.work.replace import Replacer
 from w2s.work.saved import Progress
 from w2s.work.sharded import make_stepper
 from w2s.work.stepper import Stepped, Stepper
@@ -57,6 +60,7 @@ def _run(context: Context) -> dict[str, Any]:
     science = context.science
     learner = Learner.model_validate(science["learner"])
     loss = module("losses", science["loss"]["kind"]).Config.model_validate(science["loss"])
+    explain = Explain.model_validate(science["explain"]) if "explain" in science else None
     rows = read_part(context, science["rows"])
     context.watch.note(f"{len(rows)} rows to learn from; loading {learner.model.source}")
     ranks = Ranks.of(context)
@@ -65,14 +69,20 @@ def _run(context: Context) -> dict[str, Any]:
     with context.watch.busy(), sharded.loading(context.machines, learner, ranks, saved=start is not None):
         model, tokenizer = load(learner, rows.n_outputs, science["seed"], start=start)
         check_model(context, learner.model)
-    data = _dataset(context, rows, science["labels"], learner, tokenizer)
+    crowd = losses.hears_a_crowd(loss)
+    data = _dataset(context, rows, science["labels"], learner, tokenizer, crowd=crowd, explain=explain)
     held_out = None
     if science["val"] is not None:
         held_out = _dataset(context, read_part(context, science["val"]), science["val_labels"], learner, tokenizer)
     stepper = ready(context, learner, model, loss, ranks, science["seed"])
+    if explain is not None:
+        stepper.explained = _explained(stepper, model, explain)
     with context.watch.busy():
         gauges = Gauges(learner, ranks, sizes_to_gauge(learner, ranks))
-    loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=science["seed"], gauges=gauges)
+    order = science.get("order")
+    seed = science["seed"] if order is None else order
+    replacer = Replacer(explain, data, tokenizer, seed) if explain is not None and explain.by == "corm" else None
+    loop = Loop(context, learner, stepper, tokenizer, data, held_out, seed=seed, gauges=gauges, replacer=replacer)
     progress, seconds = loop.run()
     metrics = loop.metrics(seconds)
 
@@ -81,12 +91,19 @@ def _run(context: Context) -> dict[str, Any]:
             save(model, tokenizer, context.out / "model", meta=_meta(science, context), state=state)
             card.write(context.out / "model", card.of_training(context, metrics))
             (context.out / "curve.json").write_text(json.dumps(progress.curve, indent=1))
+            if progress.course:
+                (context.out / "course.json").write_text(json.dumps(progress.course, indent=1))
 
     with context.watch.busy():
         loop.hand_on()
         state = stepper.export()
         ranks.together(publish, context.name)
     return metrics
+
+
+def _explained(stepper: Stepper, model: Classifier, explain: Explain) -> Explained:
+    table_VD = stepper.whole(cast("Tensor", model.embedding.weight))
+    return Explained(explain, stepper.forward, stepper.aside, typical_length(table_VD), table_VD.shape[-1], model)
 
 
 def ready(
@@ -117,16 +134,19 @@ class Loop:
         *,
         seed: int,
         gauges: Gauges | None = None,
+        replacer: Replacer | None = None,
     ) -> None:
         self.context, self.learner, self.stepper, self.tokenizer = context, learner, stepper, tokenizer
         self.data, self.held_out, self.ranks = data, held_out, stepper.ranks
-        self.gauges = gauges or Gauges(learner, stepper.ranks)
+        self.gauges, self.replacer = gauges or Gauges(learner, stepper.ranks), replacer
         stepper.see_labels(data.target_NC)
         self.lengths = data.lengths
+        # rows that are left out are no rest: as many steps as with them
+        stretch = 1 + data.unweighted / len(data) if context.science.get("stretched") else 1.0
         self.steps, ends = schedule(
             [length * data.candidates for length in self.lengths],
             seed,
-            learner.epochs,
+            learner.epochs * stretch,
             batch=learner.batch,
             batch_tokens=learner.batch_tokens,
             bucket=learner.bucket,
@@ -154,8 +174,10 @@ class Loop:
     def run(self) -> tuple[Progress, float]:
         """All steps from where the last checkpoint left. Returns the progress and the seconds spent here."""
         self._resume()
+        if not self.progress.course:
+            self._follow()
         self._started = time.monotonic()
-        self._agree(0.0)
+        self._agree(0.0, {})
         total, progress = len(self.steps), self.progress
         while progress.step < self.end and not self._patience_spent():
             if self._asked_to_stop:
@@ -188,10 +210,12 @@ class Loop:
         ):
             stepped = self.stepper.step(micros, self._counts(rows), progress.step / total, rate)
         progress.step += 1
-        loss = self._agree(stepped.loss)
+        loss, parts = self._agree(stepped.loss, stepped.parts)
         self._check_finite(loss, stepped, rows)
         self._tokens += tokens
         progress.losses.append(loss)
+        if parts:
+            progress.parts.append(parts)
         if progress.step % LOG_EVERY == 0 or progress.step == self.end:
             self._tell_step(stepped, (progress.step - 1) / total)
 
@@ -206,21 +230,36 @@ class Loop:
             # what the loss weighed its own part by in the step just done, where it has such a number
             **({} if alpha is None else {"train/alpha": alpha}),
             "train/tokens_per_s": self._tokens / (time.monotonic() - self._started),
+            **{f"train/{name}": value for name, value in self._parts().items()},
             **self.gauges.read(),
         }
-        for name, value in points.items():
+        learned = self.stepper.learned()
+        self._follow()
+        flat = {f"train/{name}_{i}": number for name, numbers in learned.items() for i, number in enumerate(numbers)}
+        for name, value in (points | flat).items():
             self.context.watch.scalar(name, value, self.progress.step)
+
+    def _follow(self) -> None:
+        """A point of what the loss has learned of its own, where it learns anything."""
+        learned = self.stepper.learned()
+        if learned:
+            self.progress.course.append({"step": self.progress.step, **learned})
 
     def _counts(self, rows: Indices) -> int:
         """What the sum of a step's losses is divided by."""
         return len(rows)
 
-    def _agree(self, loss: float) -> float:
-        """After a step, in one message: the loss over all ranks, whether anyone was asked to stop, whether to save."""
+    def _parts(self) -> dict[str, float]:
+        """What an explained student's loss was made of, over the last few steps; empty for any other."""
+        recent = self.progress.parts[-LOG_EVERY:]
+        return {name: sum(parts[name] for parts in recent) / len(recent) for name in (recent[0] if recent else ())}
+
+    def _agree(self, loss: float, parts: Mapping[str, float]) -> tuple[float, dict[str, float]]:
+        """After a step, in one message: the loss (and its parts) over all ranks, whether to stop, whether to save."""
         due = self.ranks.first and self._checkpoint_due()  # one clock decides for all
-        loss, stop, save_now = self.ranks.add([loss, float(self.context.stop()), float(due)])
+        loss, stop, save_now, *shares = self.ranks.add([loss, float(self.context.stop()), float(due), *parts.values()])
         self._asked_to_stop, self._due = stop > 0, save_now > 0
-        return loss
+        return loss, dict(zip(parts, shares, strict=True))
 
     def _check_finite(self, loss: float, stepped: Stepped, rows: Indices) -> None:
         """fp16 may overflow now and then: such a step changed nothing, and its loss scale is halved for the next."""
@@ -241,7 +280,11 @@ class Loop:
         longest = max(self.lengths[i] for i in rows) * self.data.candidates
         micro = max(1, self.context.machines["tokens_at_once"] // longest) if wanted == "auto" else int(wanted)
         pieces = deal(rows, self.lengths, micro, self.ranks.count)[self.ranks.rank]
-        return [self.data.batch(p.rows.tolist(), self.tokenizer, torch.from_numpy(p.weight_B)) for p in pieces]
+        return [self._batch(piece.rows.tolist(), torch.from_numpy(piece.weight_B)) for piece in pieces]
+
+    def _batch(self, rows: list[int], weight_B: Tensor) -> Batch:
+        batch = self.data.batch(rows, self.tokenizer, weight_B)
+        return batch if self.replacer is None else self.replacer(batch, rows, self.progress.step)
 
     def _evaluate(self) -> None:
         if self.held_out is None:
@@ -251,7 +294,8 @@ class Loop:
         # that it is alive is told batch by batch; how far its rows are is nobody's concern
         point = evaluate(self.stepper, self.held_out, self.tokenizer, lambda rows: self._tell())
         progress.curve.append({"step": progress.step, **point})
-        from_truth = self.context.science["labels"] is None
+        science = self.context.science  # a sample of the truth is labels as well, and held-out rows then need none
+        from_truth = science["labels"] is None or (science["val_labels"] is None and self.learner.select != "oracle")
         for mark, value in point.items():
             name = curve_name(mark, from_truth=from_truth, select=self.learner.select)
             self.context.watch.scalar(name, value, progress.step)
@@ -308,8 +352,11 @@ class Loop:
             "select": self.learner.select,
             "truncated": self.data.truncated,
             "dropped": self.data.dropped,
+            **({} if self.data.irrelevant is None else {"explained": sum(map(any, self.data.irrelevant))}),
+            **self._parts(),
             "tokens_per_s": self._tokens / seconds if self._tokens and seconds > 0 else None,
             **{f"val_{name}": value for name, value in point.items() if name != "step"},
+            **{f"last_{name}": numbers for name, numbers in self.stepper.learned().items()},
         }
 
 
@@ -323,18 +370,27 @@ def _evaluation_steps(learner: Learner, total: int, epoch_ends: list[int]) -> se
 
 
 def _dataset(
-    context: Context, rows: RowTable, labels: Mapping[str, str] | None, learner: Learner, tokenizer: Tokenizer
+    context: Context,
+    rows: RowTable,
+    labels: Mapping[str, str] | None,
+    learner: Learner,
+    tokenizer: Tokenizer,
+    *,
+    crowd: bool = False,
+    explain: Explain | None = None,
 ) -> Dataset:
+    """`crowd`: targets are each member's [N, M, C], for a loss that listens to each. `explain`: with masks of irrelevant tokens."""
     weight_N: Tensor | None = None
     if labels is None:
         target_NC = torch.nn.functional.one_hot(torch.tensor(rows.labels), rows.n_classes).float()
     else:
         table = LabelTable.load(context.inputs[labels["key"]]).join(rows.ids, context.name)
-        target_NC = torch.tensor(table.probs_NC, dtype=torch.float32)
+        told = table.everyone_NMC() if crowd else table.probs_NC
+        target_NC = torch.tensor(told, dtype=torch.float32)
         weight_N = torch.tensor(table.weight_N)
         if not weight_N.any():
             raise BadInput(context.name, f"all {len(rows)} labels have weight 0", "let the filter keep more")
-    data = encode(tokenizer, rows, target_NC, learner.max_tokens, learner.too_long, weight_N)
+    data = encode(tokenizer, rows, target_NC, learner.max_tokens, learner.too_long, weight_N, explain)
     if data.truncated or data.dropped:
         context.watch.note(
             f"{data.truncated} texts cut to {learner.max_tokens} tokens, {data.dropped} rows dropped as longer"
@@ -347,6 +403,7 @@ def _dataset(
             f"every row is longer than {learner.max_tokens} tokens",
             "raise max_tokens, or set too_long: truncate",
         )
+    check_masks(context, data)
     return data
 
 

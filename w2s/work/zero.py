@@ -31,7 +31,7 @@ from w2s.work.hidden import Reader
 from w2s.work.model import Classifier
 from w2s.work.next_word import NextWord
 from w2s.work.ranks import Ranks
-from w2s.work.scorer import Scorer
+from w2s.work.scorer import Scorer, asked
 from w2s.work.stepper import Stepper, Trainable, set_rate
 from w2s.work.writer import Writer
 
@@ -160,7 +160,7 @@ class Zero(Stepper):
         return f"{self.ranks.count} rank{'s' * (self.ranks.count > 1)} under ZeRO-{self._stage}"
 
     def _scores(self, batch: Batch) -> Tensor:
-        scores: Tensor = self._engine(batch.input_ids, batch.attention_mask)
+        scores: Tensor = self._engine(*asked(batch))
         return scores
 
     def _begin(self) -> None:
@@ -184,6 +184,12 @@ class Zero(Stepper):
         limit = self.learner.optim.clip
         parameters = [weight.parameter for weight in self.named]
         return torch.nn.utils.clip_grad_norm_(parameters, float("inf") if limit is None else limit)
+
+    def whole(self, weight: Tensor) -> Tensor:
+        import deepspeed
+
+        with deepspeed.zero.GatheredParameters([weight], enabled=hasattr(weight, "ds_id")):
+            return weight.detach().clone()
 
     def weights(self) -> dict[str, Tensor]:
         self._settle()

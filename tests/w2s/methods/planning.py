@@ -11,6 +11,13 @@ from w2s.recipe import Recipe
 from w2s.stages import Model, Outcome, Predict, Stage, walk
 from w2s.world import World
 
+OWN = ("adaboost", "co_supervised")  # methods that make their own supervisors, and take no members
+
+
+def crowd_of(kind: str, count: int) -> dict[str, Any]:
+    """The choice of so many supervisors, of a method that has it."""
+    return {} if kind in OWN else {"members": count}
+
 
 def world(**changes: Any) -> World:
     return Recipe.model_validate(toy_recipe(**changes)).world(0)

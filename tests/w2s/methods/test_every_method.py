@@ -19,10 +19,12 @@ from w2s.recipe import Recipe
 
 TINY = {"source": "tiny:llama", "width": 16, "depth": 2}  # a decoder: some methods ask a language model
 PROBE = {"probe": {"l2": 0.1}}
-NEEDS: dict[str, Any] = {
-    "prompted": {"prompt": {"words": ["0", "1"], "template": "{text} "}}
-}  # a tiny tokenizer knows single bytes
-REFUSES = {"probes": ("generative",), "given": ("generative", "prompted")}  # everything else runs everywhere
+BYTES = {"words": ["0", "1"], "template": "{text} "}  # a tiny tokenizer knows single bytes
+NEEDS: dict[str, Any] = {"prompted": {"prompt": BYTES}, "selective": {"prompt": BYTES}}
+NEEDS |= {"adaboost": {"rounds": 2, "folds": 2}, "co_supervised": {"levels": [1, 2]}}  # fewer models, less time
+LABELS = ("adaboost", "co_supervised", "reliability")  # what cannot do with one labeller that cannot learn
+TEXTS = ("generative", "explained")  # what reads tokens cannot do with vectors of whole texts
+REFUSES = {"probes": TEXTS, "given": (*TEXTS, "prompted", *LABELS)}  # everything else runs everywhere
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +68,8 @@ CASES = [(name, kind) for name in ("finetuned", "probes", "given") for kind in r
 @pytest.mark.parametrize("name,kind", CASES, ids=["-".join(case) for case in CASES])
 def test_it_runs(name: str, kind: str, place: Path, tmp_path: Path) -> None:
     recipe = {**setting(name, place), "method": {"kind": kind, **NEEDS.get(kind, {})}}
+    if kind == "explained":  # which learns from highlights
+        recipe["task"] = {"kind": "decoy", "of": recipe["task"]} if name != "given" else recipe["task"]
     refused = refusal(recipe)
     if refused is not None:
         assert kind in REFUSES.get(name, ()), str(refused)

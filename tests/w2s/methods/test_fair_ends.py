@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 
-from tests.w2s.methods.planning import below, config, planned, top, world
+from tests.w2s.methods.planning import below, config, crowd_of, planned, top, world
 from tests.w2s.test_recipes import TAUGHT
 from w2s import registry
 from w2s.losses.xent import Config as Xent
-from w2s.stages import Combine, Labels, Model, Outcome, Predict
+from w2s.stages import Combine, Labels, Model, Outcome, Predict, knows_truth
 
 LOSS = {"kind": "confidence", "alpha": 0.3}
 
@@ -19,11 +19,11 @@ def by_another_loss(kind: str) -> Outcome:
     if kind == "bootstrap":
         return planned(kind, chain=({"learner": "strong", "loss": LOSS}, {"learner": "strong", "loss": LOSS}))
     choices = {"loss": LOSS} if "loss" in fields else {"labels": "hard"} if kind == "naive" else {}
-    return planned(kind, members=2 if fields["members"].default == 1 else 3, **choices)
+    return planned(kind, **crowd_of(kind, 2 if fields["members"].default == 1 else 3), **choices)
 
 
 def students(outcome: Outcome) -> list[Model]:
-    return [stage for stage in below(outcome) if isinstance(stage, Model) and stage.labels is not None]
+    return [stage for stage in below(outcome) if isinstance(stage, Model) and not knows_truth(stage.labels)]
 
 
 @pytest.mark.parametrize("kind", TAUGHT)
@@ -33,11 +33,13 @@ def test_the_methods_loss_is_the_students_alone(kind: str) -> None:
     The released sweep hands `--loss` to the runs on truth as well, so its floors and ceilings change with the method.
     """
     outcome = by_another_loss(kind)
-    taught = [stage for stage in below(outcome) if isinstance(stage, Model) and stage.labels is None]
+    taught = [stage for stage in below(outcome) if isinstance(stage, Model) and knows_truth(stage.labels)]
     assert len(taught) >= 2
     assert {stage.loss for stage in taught} == {Xent()}
+    told = {(stage.loss, getattr(stage, "explain", None)) for stage in students(outcome)}
+    assert all(getattr(stage, "explain", None) is None for stage in taught)
     if kind != "prompted":  # which trains nobody
-        assert {stage.loss for stage in students(outcome)} != {Xent()}
+        assert told != {(Xent(), None)}
 
 
 @pytest.mark.parametrize("kind", TAUGHT)
@@ -57,7 +59,7 @@ def test_the_supervisor_never_saw_the_rows_it_labels(kind: str) -> None:
     """Labels of a student's rows come from models of the weak half; a control made of truth is the exception it says it is."""
     for student in students(by_another_loss(kind)):
         for teacher in teachers(student.labels):
-            if teacher.labels is None:
+            if knows_truth(teacher.labels):
                 assert teacher.rows == world().part("weak")
 
 

@@ -22,7 +22,7 @@ from w2s import bridge
 from w2s.labels import LabelTable
 from w2s.learner import Learner, ModelRef
 from w2s.recipe import Recipe
-from w2s.stages import Embed, Given, Predict, Probe, Train
+from w2s.stages import Embed, Given, Predict, Probe, Train, Truth
 from w2s.work import features, model, table, tiny
 from w2s.work.hidden import Reader
 
@@ -50,13 +50,14 @@ def of(made: Recipe, kind: type[Any]) -> list[Any]:
 def test_one_pass_serves_all_seeds_methods_and_halves() -> None:
     made = recipe(seeds=[0, 1, 2])
     assert len(of(made, Embed)) == 2
-    assert len(of(made, Probe)) == 3 * 4  # weak, two students, ceiling
+    assert len(of(made, Probe)) == 3 * 6  # weak (naive's, and the two of the crowd), two students, ceiling
     assert not of(made, Train)
 
 
-def test_seeds_of_a_head_that_starts_from_zero_are_one() -> None:
-    """Members that differ by seed alone are the same head: honest, and trained once."""
-    assert len(of(recipe(method={"kind": "naive", "members": 3}, baselines=[]), Probe)) == 3
+def test_members_of_heads_that_start_from_zero_are_bootstrap_samples() -> None:
+    """A seed is nothing to them: members that differed by it alone would be one head."""
+    sampled = recipe(method={"kind": "naive", "members": 3}, baselines=[])
+    assert len(of(sampled, Probe)) == len(of(sampled, Truth)) + 2 == 5
     drawn = recipe(method={"kind": "naive", "members": 3}, baselines=[], weak__head="normal")
     assert len(of(drawn, Probe)) == 5
 

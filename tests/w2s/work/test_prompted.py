@@ -20,6 +20,7 @@ from w2s.recipe import Recipe
 from w2s.stages import Prompted
 from w2s.work import language
 from w2s.work.prompted import answers
+from w2s.work.prompted import shown as shown_ids
 from w2s.work.table import RowTable, read
 
 TEMPLATE = {"template": "{text}\nGood? ", "words": ["0", "1"]}
@@ -122,6 +123,7 @@ def test_few_shot_shows_balanced_rows_of_the_strong_half(labels: str, folders: d
         truth = LabelTable.load(bench.out(stage.shot_labels)).join(half.ids, "").probs_NC.argmax(axis=1).tolist()
     assert [int(word) for _, word in pairs] == [truth[by_text[text]] for text, _ in pairs]
     assert metrics["shots"] == [[word for _, word in pairs].count(label) for label in "01"]
+    assert shown_ids(bench.out(stage)) == {half.ids[by_text[text]] for text, _ in pairs}
     if labels == "gold":
         assert sorted(metrics["shots"]) == [1, 2]
     wanted = one(direct(place, [f"{shown}{text}\nGood? " for (text,) in rows.texts], ["0", "1"]))

@@ -1,7 +1,9 @@
 """The report as a page: one file that loads nothing, over one recipe or several, finished or not.
 
     chapter     what the store holds of each recipe, as the page tells it
-    scores      figures of scores: PGR, accuracy, agreement, misfit against gain
+    ranked      the methods of each recipe by rank, where there are three or more
+    scores      figures of scores: PGR, accuracy, agreement
+    misfit      misfit against gain
     course      figures over training and along chains: learning curves, alpha, the bootstrapping ladder
     calibrated  reliability diagrams
     crowds      supervisors that are ensembles

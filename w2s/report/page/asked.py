@@ -64,6 +64,12 @@ def asked_of(chapter: Chapter, store: Store, ledger: Ledger) -> Asked:
         f"{split.val:.0%} of the training rows held out, then {split.weak:.0%} of the rest for the weak half, "
         f"{1 - split.weak:.0%} for the strong half"
     )
+    if recipe.task.sided:
+        source, shift = recipe.task.domains
+        halves = (
+            f"{split.val:.0%} of the training rows of each domain held out; the rest of {source} is the weak half, that of {shift} "
+            "the strong half; test rows are of the shifted domain"
+        )
     sides = tuple(
         Side(
             side, one.model.short, str(shareable(one.model.source)), _size(one, chapter, store, ledger), _learning(one)

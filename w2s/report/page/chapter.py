@@ -15,6 +15,10 @@ from w2s.recipe import Recipe
 from w2s.report.curves import Curve, curves
 from w2s.report.diagnostics import Diagnosis, Evidence, beside
 from w2s.report.gather import evidence, gather
+from w2s.report.misfit import Foretold
+from w2s.report.misfit_gather import misfits
+from w2s.report.ranking import ranking
+from w2s.report.reading import Reader
 from w2s.report.summary import MethodScores, Report, Row, summarise
 from w2s.report.wanted import Wanted
 from w2s.shown.ledger import Ledger
@@ -25,7 +29,7 @@ NAMED = 24  # missing stages that are named on a page; the table of stages has t
 
 @dataclass(frozen=True)
 class Line:
-    """One method of one recipe. `name` is its own on the whole page."""
+    """One method of one recipe. `name` is its own on the whole page; `foretold` its pair, and those it chose among."""
 
     name: str
     config: MethodConfig
@@ -36,6 +40,7 @@ class Line:
     diagnosis: Diagnosis | None
     curves: tuple[Curve, ...]
     chapter: str
+    foretold: tuple[Foretold, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -112,15 +117,19 @@ def _chapter(
     recipe = wanted.written.recipe
     found = gather(recipe, store)
     report = summarise(found, fixed=fixed)
+    reader = Reader(store)
+    foretold = misfits(recipe, found, store, reader)
+    report = replace(report, ranking=ranking(found, report), misfits=foretold)
     graph = recipe.graph()
     missing = tuple(stage for key, stage in graph.items() if ledger.receipt(key) is None)
-    known = [None] * len(report.rows) if recipe.task.writes else list(evidence(recipe, found, store))
+    known = [None] * len(report.rows) if recipe.task.writes else list(evidence(recipe, found, store, reader))
     ways = curves(recipe, found, store)
     lines = tuple(
         Line(
             row.method if alone else f"{title}: {row.method}", config, scores, row, outcomes, seen,
             None if seen is None else beside(seen, report.level),
             tuple(curve for curve in ways if curve.method == row.method), title,
+            () if foretold is None else tuple(one for one in foretold.lines if row.method == (one.group or one.name)),
         )
         for row, scores, seen, (config, outcomes) in zip(
             report.rows, found.methods, known, recipe.outcomes.items(), strict=True

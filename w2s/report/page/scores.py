@@ -1,4 +1,4 @@
-"""Figures of scores, a line a method: PGR, accuracy, agreement with the supervisor, misfit against gain."""
+"""Figures of scores, a line a method: PGR, accuracy, agreement with the supervisor."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from w2s.report.sheets import interval
 from w2s.report.summary import SIDES as ALL_SIDES
 from w2s.shown.drawing import Look
 from w2s.shown.forest import Dot, Entry, Rule, forest
-from w2s.shown.panels import Axes, Panel, Way, panels
 
 AGREEMENTS = {
     "agreement": ("all rows", Look("honest", "circle")),
@@ -108,44 +107,6 @@ def agreement(lines: Sequence[Line]) -> Figure | None:
     svg = forest("agreement", entries, looks, axis="share of test rows", alt=alt)
     head = ("method", *looks)
     return Figure("agreement", "Agreement of student and supervisor", svg, told, head, rows)
-
-
-def misfit(lines: Sequence[Line]) -> Figure | None:
-    """Each student's gain over its supervisor against its distance from it."""
-    known = [
-        (line, one.misfit_reverse, one.gain_ce)
-        for line in lines
-        if (one := line.diagnosis) is not None and one.misfit_reverse is not None and one.gain_ce is not None
-    ]
-    if not known:
-        return None
-    points = tuple((across.mean, up.mean) for _, across, up in known)
-    way = Way(
-        "method", points, joined=False, spans=tuple((_end(up.low, up), _end(up.high, up)) for _, _, up in known),
-        told=tuple(line.name for line, _, _ in known), names=tuple(str(place) for place in range(1, len(known) + 1)),
-    )  # fmt: skip
-    rows = tuple(
-        (str(place), line.name, interval(across, 4), interval(up, 4))
-        for place, (line, across, up) in enumerate(known, 1)
-    )
-    told = (
-        "Numbered as in the table. Across: KL(student, supervisor) in nats, the reverse misfit; up: the supervisor's cross-entropy "
-        "less the student's. On the dashed line the gain is the misfit, which theory gives as the least where the student minimises "
-        "that misfit over a convex class that holds the truth (Charikar et al. 2024; Mulgund and Pabbaraju 2025); real data seldom "
-        "keeps it. Bars: bootstrap intervals of the gain."
-    )
-    alt = "Misfit and gain by method: " + listed(
-        [f"{name}: misfit {across}, gain {up}" for _, name, across, up in rows]
-    )
-    x_ends = (0.0, max(across for across, _ in points) * 1.1 or 1.0)
-    axes = Axes("misfit: KL(student, supervisor)", "gain in cross-entropy", x_ends=x_ends, diagonal=True)
-    svg = panels("misfit", [Panel("", (way,))], {"method": Look("honest", "circle")}, axes, alt, height=260)
-    head = ("", "method", "misfit KL(s, w)", "gain in cross-entropy")
-    return Figure("misfit", "Misfit against gain", svg, told, head, rows)
-
-
-def _end(value: float | None, whole: Interval) -> float:
-    return whole.mean if value is None else value
 
 
 def _dot(series: str, value: Interval, digits: int = 3) -> Dot:

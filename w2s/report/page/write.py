@@ -22,7 +22,10 @@ from w2s.report.page.examples import examples
 from w2s.report.page.figure import Figure
 from w2s.report.page.graph import MOST, draw
 from w2s.report.page.manifest import manifest_of
-from w2s.report.page.scores import accuracies, agreement, misfit, pgr
+from w2s.report.page.misfit import misfit
+from w2s.report.page.ranked import rankings
+from w2s.report.page.scores import accuracies, agreement, pgr
+from w2s.report.page.weights import weights
 from w2s.report.sheets import HEAD, cells, legend, remarks
 from w2s.report.summary import SIDES, Row
 from w2s.report.wanted import Wanted
@@ -67,6 +70,7 @@ def _content(told: Sequence[Chapter], store: Store, ledger: Ledger) -> dict[str,
         "notes": [
             words if alone else f"{chapter.title}: {words}" for chapter in told for words in remarks(chapter.report)
         ],
+        "rankings": rankings(told),
         "facts": [_facts(chapter) for chapter in told],
         "asked": [asked_of(chapter, store, ledger) for chapter in told],
         "fixed": any(line.row.fixed is not None for _, line in lines),
@@ -95,6 +99,7 @@ def figures(told: Sequence[Chapter], store: Store) -> list[Figure]:
         accuracies(lines, levels),
         *(figure(lines) for figure in by_line),
         ensembles(told, store),
+        weights(told, store),
         learning(lines),
         reliability(lines),
     ]

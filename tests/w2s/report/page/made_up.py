@@ -19,7 +19,7 @@ from w2s import bridge
 from w2s.labels import LabelTable
 from w2s.load import read
 from w2s.report.wanted import Wanted
-from w2s.stages import Combine, Grade, Labels, Model, Predict, Rows, Stage, walk
+from w2s.stages import Combine, Crowd, Grade, Labels, Model, Predict, Rows, Stage, walk
 from w2s.task import load
 from w2s.work import graded, table
 
@@ -103,7 +103,7 @@ def _curve(stage: Model) -> list[dict[str, Any]]:
 def probabilities(store: Store, stage: Labels, skill: Skill) -> tuple[np.ndarray[Any, Any], tuple[str, ...]]:
     """Right on as many rows as the model is skilled; a crowd's are the mean of its members'."""
     part = vars(stage)["rows"] if isinstance(stage, Predict) else None
-    if isinstance(stage, Combine):
+    if isinstance(stage, Combine | Crowd):
         tables = [LabelTable.load(store.path(one.key)) for one in stage.labels]
         return np.mean([one.join(tables[0].ids, "").probs_NC for one in tables], axis=0), tables[0].ids
     assert isinstance(stage, Predict)

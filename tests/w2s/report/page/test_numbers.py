@@ -14,6 +14,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import yaml
@@ -23,6 +24,7 @@ from tests.w2s.pages import Page, Table, checked
 from tests.w2s.report.finished import RECIPE
 from tests.w2s.report.page.made_up import fill
 from w2s.load import read
+from w2s.metrics import fit_temperature
 from w2s.report.page.write import render
 from w2s.report.wanted import LastRun, Wanted
 from w2s.stages import Combine, Labels, Outcome, Rows, walk
@@ -145,13 +147,17 @@ def test_what_the_numbers_are_over(page: Page, store: Store) -> None:
 def test_agreement_and_misfit(page: Page, store: Store, method: str, outcomes: list[Outcome]) -> None:
     true = truth(store)
     same: dict[str, list[bool]] = {"all rows": [], "supervisor right": [], "supervisor wrong": [], "right apart": []}
-    kl, gain = [], []
-    for outcome in outcomes:
+    kl, gain, temperatures = [], [], []
+    for seed, outcome in zip(RECIPE.seeds, outcomes, strict=True):
         assert outcome.transfer is not None
         assert outcome.transfer.supervisor is not None
         student, weak = (probs(store, labels) for labels in (outcome.transfer.labels, outcome.transfer.supervisor))
+        t = temperature(store, outcome.transfer.supervisor, seed)
+        temperatures.append(t)
         for one, label in true.items():
-            s, w = ([min(max(p, CLIP), 1 - CLIP) for p in side[one]] for side in (student, weak))
+            powers = [max(p, 1e-12) ** (1 / t) for p in weak[one]]
+            cooled = [p / sum(powers) for p in powers]
+            s, w = ([min(max(p, CLIP), 1 - CLIP) for p in side] for side in (student[one], cooled))
             s, w = ([p / sum(side) for p in side] for side in (s, w))
             own, its = s.index(max(s)), w.index(max(w))
             same["all rows"].append(own == its)
@@ -167,6 +173,16 @@ def test_agreement_and_misfit(page: Page, store: Store, method: str, outcomes: l
     line = page.table("Misfit against gain").where(method=method)
     assert starts(line["misfit KL(s, w)"], mean(kl), 4)
     assert starts(line["gain in cross-entropy"], mean(gain), 4)
+    assert line["temperature"] == f"{mean(temperatures):.2f}"
+
+
+def temperature(store: Store, supervisor: Labels, seed: int) -> float:
+    """Fitted on the held-out rows; how, `test_misfit_command` works out again."""
+    labels = {
+        row["id"]: row["label"] for row in pq.read_table(store.path(Rows(RECIPE.task).key) / "rows.parquet").to_pylist()
+    }
+    held = probs(store, supervisor.on(RECIPE.world(seed).part("val")))
+    return fit_temperature(np.array(list(held.values())), np.array([labels[one] for one in held]))
 
 
 def test_learning_curves(page: Page, store: Store) -> None:
@@ -218,7 +234,9 @@ def test_ensembles(page: Page, store: Store) -> None:
         each = [accuracy(store, one) for one in verdict.labels]
         apart = mean(one[row_id] != other[row_id] for one, other in combinations(chosen, 2) for row_id in true)
         expected = ["2", ", ".join(f"{value:.3f}" for value in each), f"{mean(each):.3f}"]
-        assert row[1:] == [*expected, f"{accuracy(store, verdict):.3f}", f"{apart:.3f}"]
+        assert row[1:6] == [*expected, f"{accuracy(store, verdict):.3f}", f"{apart:.3f}"]
+        wrong = [[one[row_id] != true[row_id] for row_id in true] for one in chosen]
+        assert row[6:] == [f"{np.corrcoef(wrong)[0, 1]:.3f}"] * 2, "of one pair the mean is the most"
 
 
 def test_cost(page: Page, store: Store) -> None:
