@@ -129,5 +129,6 @@ def check_overlap(
         notes.append(f"train: {dropped} rows left out: also in the test split")
     if config.sided:
         kept, dropped = sift.sides_apart(where, kept, test, drop=config.drop_overlap)
-        notes += [f"train: {dropped} source rows left out: their groups are in the shifted domain, too"] if dropped else []
+        if dropped:
+            notes.append(f"train: {dropped} source rows left out: their groups are in the shifted domain, too")
     return kept, tuple(notes)

@@ -268,7 +268,8 @@ class World:
             raise BadInput("method.calibrate", "needs class probabilities, which written answers have not", "drop it")
         if self.split.val == 0:
             raise BadInput("split.val", "is 0, and calibration needs held-out rows", "set val: 0.1")
-        val = self.part("val", side="source")  # where the task shifts, a supervisor's teacher knows the truth there alone
+        # where the task shifts, a supervisor's teacher knows the truth of the source alone
+        val = self.part("val", side="source")
         return Calibrated(labels, labels.on(val), val)
 
     def harden(self, labels: Labels) -> Labels:

@@ -36,7 +36,7 @@ class Claim:
         }
 
 
-def told(claims: Sequence[Claim]) -> str:
+def counted(claims: Sequence[Claim]) -> str:
     """How many hold, in a sentence."""
     judged = [claim.holds for claim in claims if claim.holds is not None]
     return f"{sum(judged)} of {len(judged)} claims hold"

@@ -14,8 +14,7 @@ from pathlib import Path
 import yaml
 
 from cluster.disk import told
-from w2s.bench_theory.claims import HEAD, Claim
-from w2s.bench_theory.claims import told as counted
+from w2s.bench_theory.claims import HEAD, Claim, counted
 from w2s.config import Config
 from w2s.shown import frame
 

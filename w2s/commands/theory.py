@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
-from cluster.disk import told
 from cluster.errors import EXIT_OK, BadInput
 from cluster.job import Job
 from cluster.journal import Journal
@@ -21,8 +21,7 @@ from cluster.monitor import clock
 from cluster.scheduler import Scheduler, Summary, needed
 from cluster.store import Store
 from w2s.bench_theory.asked import changed
-from w2s.bench_theory.claims import HEAD
-from w2s.bench_theory.claims import told as counted
+from w2s.bench_theory.claims import HEAD, counted
 from w2s.bench_theory.simulation import Simulation, job
 from w2s.commands import show
 from w2s.commands.at_work import Choices, monitor_of, plain_journal, pool_of, say_failures, signals
@@ -124,8 +123,7 @@ def _close(bench: Bench, asked: Asked, store: Store, summary: Summary, journal: 
     command += ["--sweep"] if asked.sweep else []
     found = bench.tell(store, shlex.join([*command, "--store", choices.store]))
     folder = asked.out or store.reports / f"theory-{bench.name}-{content_key(bench.settings.dump())[:8]}"
-    with told("figures", folder):
-        page = write(found, folder)
+    page = write(found, folder)
     done, cached = summary.count("done"), summary.count("cached")
     if choices.json:
         show.as_json({
@@ -139,7 +137,7 @@ def _close(bench: Bench, asked: Asked, store: Store, summary: Summary, journal: 
     for column in HEAD:
         table.add_column(column, overflow="fold")
     for claim in found.claims:
-        table.add_row(*claim.row(), style=None if claim.holds is not False else "red")
+        table.add_row(*map(escape, claim.row()), style="red" if claim.holds is False else None)
     console.print(table, soft_wrap=False)
     console.print(counted(found.claims), markup=False)
     if not choices.quiet:

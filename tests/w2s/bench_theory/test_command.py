@@ -45,6 +45,7 @@ def test_a_bench_leaves_its_page_and_does_nothing_twice(
     assert done.code == 0, done.err
     assert f"{stages} simulations run, 0 from the store" in done.out
     assert "claims hold" in done.out
+    assert ("[abstract]" if bench == "cnn" else "[our check]") in done.out, "sources are text, not markup"
     assert len(built(store)) == stages
     page = Page((out / "theory.html").read_text(encoding="utf-8"))
     assert page.faults == []

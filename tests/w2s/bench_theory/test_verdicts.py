@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from w2s.bench_theory.claims import Claim, told
+from w2s.bench_theory.claims import Claim, counted
 from w2s.bench_theory.cnn.config import Bench, Cnn, Point, fine
 from w2s.bench_theory.cnn.curve import Record
 from w2s.bench_theory.cnn.results import Cell, Results, Run
@@ -76,7 +76,7 @@ def test_the_boundary_lies_between_what_gains_and_what_does_not() -> None:
 
 def test_claims_that_only_show_are_not_counted() -> None:
     some = [Claim("a", "s", "e", "x", True), Claim("b", "s", "e", "x", False), Claim("c", "s", "e", "x", None)]
-    assert told(some) == "1 of 2 claims hold"
+    assert counted(some) == "1 of 2 claims hold"
     assert [claim.verdict for claim in some] == ["yes", "NO", "shown"]
 
 
