@@ -86,9 +86,9 @@ def _default(config: Config, name: str) -> object:
 
 
 def _short(value: object) -> str:
-    """A value in a table's label: a chain step by step (a>b), what stands side by side (a+b), a config by its own label or kind."""
+    """A value in a table's label: steps of a chain or schedule a>b, things side by side a+b, a config by its label or kind."""
     if isinstance(value, tuple):
-        follow = all(isinstance(item, Config) and not isinstance(item, ModelRef) for item in value)
+        follow = all(isinstance(item, Config | float) and not isinstance(item, ModelRef) for item in value)
         return (">" if follow else "+").join(map(_short, value))
     if not isinstance(value, Config):
         return str(value)

@@ -4,6 +4,7 @@
     misfits       how far a student is from its supervisor, and what it gained
     selector      which weak model to learn from, by weak loss and misfit
     temperature   probabilities made as sure as they are right
+    crowds        how alike the members of an ensemble are, and how far they err together
     texts         of written answers, by exact match
     resample      the paired bootstrap over seeds and rows
     jointly       the same of many quantities together, over rows that not every seed shares

@@ -13,12 +13,19 @@ from w2s.stages import Combine, Labels, Model, Outcome, Predict, knows_truth
 LOSS = {"kind": "confidence", "alpha": 0.3}
 
 
+HEARS_ALL = {
+    "raven": {"kind": "raven", "weight_lr": 0.3},
+    "bayesian": {"kind": "bayesian", "alpha": 0.3},
+}  # methods that are one loss, which listens to each of a crowd
+
+
 def by_another_loss(kind: str) -> Outcome:
     """The method with a student that minimises anything but plain cross-entropy, as far as it leaves a choice."""
     fields = registry.module("methods", kind).Config.model_fields
     if kind == "bootstrap":
         return planned(kind, chain=({"learner": "strong", "loss": LOSS}, {"learner": "strong", "loss": LOSS}))
-    choices = {"loss": LOSS} if "loss" in fields else {"labels": "hard"} if kind == "naive" else {}
+    loss = HEARS_ALL.get(kind, LOSS)
+    choices = {"loss": loss} if "loss" in fields else {"labels": "hard"} if kind == "naive" else {}
     return planned(kind, **crowd_of(kind, 2 if fields["members"].default == 1 else 3), **choices)
 
 
@@ -92,5 +99,6 @@ def test_every_method_is_here() -> None:
     """A method that lets its student choose a loss gets one other than the default in the tests above."""
     for kind in TAUGHT:
         if "loss" in registry.module("methods", kind).Config.model_fields:
-            assert config(kind, loss=LOSS)
-            assert {stage.loss.kind for stage in students(by_another_loss(kind))} == {"confidence"}
+            other = HEARS_ALL.get(kind, LOSS)
+            assert config(kind, loss=other)
+            assert {stage.loss.kind for stage in students(by_another_loss(kind))} == {other["kind"]}

@@ -11,7 +11,16 @@ from tests.w2s.methods.planning import OWN, below, grades, planned, student, top
 from tests.w2s.test_recipes import TAUGHT
 from w2s.stages import Combine, Corrupt, Embed, Filter, Model, Predict, Relabel, TopoFilter, Train
 
-OTHERS = ("generative", "prompted", "self_distill", "random_labels", *OWN)  # whose supervisor is none of the usual
+ONE = ("choose_weak",)  # takes one of its candidates, and combines nothing
+OTHERS = (
+    "generative",
+    "prompted",
+    "self_distill",
+    "random_labels",
+    "raven",
+    *ONE,
+    *OWN,
+)  # whose floor is none of the usual
 SINGLE = tuple(kind for kind in TAUGHT if kind not in OTHERS)
 
 
@@ -21,7 +30,7 @@ def test_the_floor_is_the_supervisors_own_for_every_method(kind: str) -> None:
     assert planned(kind, members=2).floor.key == planned("naive", members=2).floor.key
 
 
-@pytest.mark.parametrize("kind", [kind for kind in TAUGHT if kind not in OWN])
+@pytest.mark.parametrize("kind", [kind for kind in TAUGHT if kind not in (*ONE, *OWN)])
 def test_every_method_may_have_a_crowd(kind: str) -> None:
     outcome = planned(kind, members=3, combine="majority")
     crowds = [stage for stage in below(outcome) if isinstance(stage, Combine) and len(stage.labels) == 3]
