@@ -39,7 +39,8 @@ def fields(config: type[Config]) -> dict[str, Any]:
 def current() -> dict[str, Any]:
     lock: dict[str, Any] = {
         "configs": {
-            c.__name__: fields(c) for c in (Explain, Learner, Lora, ModelRef, Optim, Probe, Prompt, Schedule, stages.Split, Subspace)
+            c.__name__: fields(c)
+            for c in (Explain, Learner, Lora, ModelRef, Optim, Probe, Prompt, Schedule, stages.Split, Subspace)
         }
     }
     for room in ("tasks", "losses"):

@@ -74,7 +74,9 @@ def misfit(
     store: StoreFlag = "store",
     slope: Annotated[
         str,
-        typer.Option(help="Gain per misfit: 1 in theory, .25 to .75 measured; or fit, from the truth.", metavar="C|fit"),
+        typer.Option(
+            help="Gain per misfit: 1 in theory, .25 to .75 measured; or fit, from the truth.", metavar="C|fit"
+        ),
     ] = "1",
     truth: Annotated[
         bool, typer.Option("--truth", help="Beside it what the truth of the test rows says: an oracle's columns.")

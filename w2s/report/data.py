@@ -40,7 +40,9 @@ def csv(*reports: Report) -> str:
         *ABOUT, "method", *_columns(SIDES), "verdict", "agreement", "seeds", "n_test", "chance", "majority",
         *diagnosed, *ranked, *misfit,
     )  # fmt: skip
-    return _text(head, (line for report in reports for line in _lines(report, ranked=bool(ranked), misfit=bool(misfit))))
+    return _text(
+        head, (line for report in reports for line in _lines(report, ranked=bool(ranked), misfit=bool(misfit)))
+    )
 
 
 def _lines(report: Report, *, ranked: bool, misfit: bool) -> Iterable[list[object]]:

@@ -91,9 +91,7 @@ def _grade(stage: GradeStage, store: Store) -> Grade | None:
     return Grade(metrics=dict(store.receipt(stage.key).metrics), ids=ids, correct=correct)
 
 
-def evidence(
-    recipe: Recipe, found: ReportInput, store: Store, reader: Reader | None = None
-) -> tuple[Evidence, ...]:
+def evidence(recipe: Recipe, found: ReportInput, store: Store, reader: Reader | None = None) -> tuple[Evidence, ...]:
     """Each method's probabilities on the test rows, as far as the store holds them. Reads only.
 
     Raises StageFailed for a damaged result.

@@ -23,7 +23,9 @@ def drawn(seed: int, rows: int = 50, classes: int = 2, scale: float = 2.0) -> tu
     """Student's and supervisor's probabilities [N, C], and the truth [N]."""
     generator = np.random.default_rng(seed)
     logits = (scale * generator.normal(size=(rows, classes)) for _ in range(2))
-    student, supervisor = (softmax(each.clip(-3 * scale, 3 * scale)) for each in logits)  # none so small that it is clipped
+    student, supervisor = (
+        softmax(each.clip(-3 * scale, 3 * scale)) for each in logits
+    )  # none so small that it is clipped
     return student, supervisor, generator.integers(0, classes, rows)
 
 
