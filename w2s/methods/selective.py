@@ -125,7 +125,7 @@ def gated(world: World, config: Config, verdict: Labels, own: Own) -> Labels:
 def gate(world: World, config: Config, labels: Labels, verdict: Labels, own: Own) -> Gate:
     """Own labels or `labels`; the threshold holds own labels against the supervisor's as they are, on held-out rows."""
     assert config.gate != "off", "then there is no gate"
-    half, val = world.part("strong"), world.part("val") if world.split.val else None
+    half, val = world.part("strong"), world.part("val", side="source") if world.split.val else None
     if config.gate in ("all", "oracle"):
         return Gate(labels, own.labels, half, config.gate, config.targets == "hard", 0)
     chooses = val if config.tau is None else None
@@ -148,7 +148,7 @@ def gate(world: World, config: Config, labels: Labels, verdict: Labels, own: Own
 
 def knows(world: World, config: Config, own: Own) -> Knows:
     """P(IK), of rows the strong model has not learned from."""
-    val = world.part("val") if world.split.val else None
+    val = world.part("val", side="source") if world.split.val else None
     states = world.states(world.strong, config.layer)
     on_val = None if val is None else own.labels.on(val)
     return Knows(own.judged, world.part("weak"), states, config.layer, config.l2, val, on_val)
