@@ -46,7 +46,8 @@ class CrowdConfig(MethodConfig):
             raise ValueError(f"differ: {self.differ} needs {own}: name one a member")
         if len(set(named)) < len(named):
             raise ValueError(f"{own}: one is named twice, and two members would be the same")
-        if "members" in self.model_fields_set and self.members != len(named):
+        unsaid = type(self).model_fields["members"].get_default()  # as it is in a recipe written out whole
+        if self.members not in (unsaid, len(named)):
             raise ValueError(f"members: {self.members} and {len(named)} {own}; name one a member, or leave members out")
         return self
 

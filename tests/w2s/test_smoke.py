@@ -21,7 +21,10 @@ from w2s import bridge
 from w2s.load import find, load, packaged_names
 from w2s.recipe import Recipe
 
-RUN_ELSEWHERE = {"quickstart", "zero_two_ranks"}  # whole, with their real models, by hand; and as gangs in tests/chaos
+RUN_ELSEWHERE = {  # whole, with their real models, by hand; and as gangs in tests/chaos
+    "quickstart", "zero_two_ranks",
+    "explained/ibp",  # of word vectors alone: tests/w2s/work/test_explained.py
+}  # fmt: skip
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 
@@ -37,6 +40,8 @@ def smoke(name: str, folder: Path) -> Recipe:
     written = told["task"].get("answer") == "move"
     candidates = told["task"].get("form") in ("candidates", "pair") or told["task"]["kind"] == "pairs"
     told["task"] = {"kind": "toy", "size": 160, "n_test": 40, "pairs": candidates}
+    if any(method["kind"] == "explained" for method in (told["method"], *told["baselines"])):
+        told["task"] = {"kind": "decoy", "of": told["task"]}  # its rows have highlights
     if written:
         told["task"] = {"kind": "chess", "answer": "move", "path": str(write_puzzles(folder, 80)), "test_share": 0.25}
     for side, depth in (("weak", 1), ("strong", 2)):
@@ -61,7 +66,16 @@ def smoke(name: str, folder: Path) -> Recipe:
             method["neighbours"] = 5
         if method.get("by") == "threshold":  # so little training makes no label sure
             method["threshold"] = 0.5
-        method |= {"members": min(2, method["members"])}
+        if method.get("models") or method.get("layers"):
+            method["models"] = [
+                {"source": "tiny:bert", "width": 8 * (i + 1), "depth": 1} for i in range(len(method["models"]))
+            ]
+        else:
+            method |= {"members": min(2, method["members"])}
+        if isinstance(method.get("layer"), int):
+            method["layer"] = "middle"
+        if method.get("self_labels") == "prompted":  # a tiny tokenizer knows single bytes
+            method["prompt"] = {"words": ["0", "1"], "template": "{text} "}
     told |= {"seeds": [0], "machines": {}, "search": None}  # `w2s run` runs a recipe as it is written
     return Recipe.model_validate(told)
 
