@@ -30,6 +30,7 @@ def tune(recipe: Path, store: Path, *more: str, env: dict[str, str] | None = Non
     return finish(process("tune", recipe, "--store", store, "--plain", *more, env=env), 250)
 
 
+@pytest.mark.soak
 def test_poor_trials_stop_early_and_stay_resumable(tmp_path: Path) -> None:
     recipe, store, own = search_recipe(tmp_path, RIGGED, **LONG), tmp_path / "store", tmp_path / "tmp"
     own.mkdir()

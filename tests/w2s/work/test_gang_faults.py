@@ -177,6 +177,7 @@ def test_a_loss_that_is_no_number_ends_all_ranks_with_the_rows_at_fault(ran: Ran
     assert error["remedy"] == "lower optim.lr, or set optim.clip"
 
 
+@pytest.mark.soak
 @pytest.mark.parametrize("zero", [3])
 def test_ranks_killed_while_they_save_leave_the_checkpoint_before(ran: Ran, zero: int) -> None:
     """Rank 1 dies when its tensors lie there and their digest does not; then rank 0 with all there but state and manifest."""

@@ -100,7 +100,7 @@ def bench(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], Ben
 
 @pytest.mark.slow
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("ranks,zero", [(1, 0), (2, 3)], ids=["solo", "gang"])
+@pytest.mark.parametrize("ranks,zero", [(1, 0), pytest.param(2, 3, marks=pytest.mark.soak)], ids=["solo", "gang"])
 def test_lowering_the_micro_batch_goes_on(
     bench: tuple[dict[str, Any], Bench, Train], ranks: int, zero: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
